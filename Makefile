@@ -1,0 +1,37 @@
+# `make` sets up and runs the pipeline; `make test` sets up and runs the fast tests.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: all setup test test-all lint pins clean
+all: setup
+	dvc repro
+
+setup: .venv/installed
+
+# The stamp is written last, so an interrupted installation starts again.
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
+	  f"smallvision needs Python 3.11 to 3.13, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+test: setup
+	pytest
+
+test-all: setup
+	pytest -m "slow or not slow"
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	mypy
+
+# Needs uv. Keeps the addresses of indexes out of the file.
+pins:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf .venv

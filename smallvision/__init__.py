@@ -1,0 +1,1 @@
+"""What the stages share: parameters, archives, pictures, networks, training, scores."""

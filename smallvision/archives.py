@@ -1,0 +1,177 @@
+"""Zip archives of labelled pictures, read safely, whatever their layout.
+
+Three layouts are recognised by their content:
+
+- Kaggle: `train.zip` inside, or `train/cat.0.jpg`: the label stands in the file's name;
+- class folders: `anything/cat/picture.jpg`: the label is the folder's name;
+- PetImages: class folders named `Cat` and `Dog`, with stray files beside the pictures.
+"""
+
+import re
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from smallvision.errors import InputError
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp")
+MAX_MEMBERS = 2_000_000
+MAX_PICTURE_BYTES = 200 * 2**20
+MAX_RATIO = 1000  # deflate's own limit is 1032
+_KAGGLE_NAME = re.compile(r"(?P<label>.+)\.\d+\.\w+")
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True)
+class Member:
+    """A picture in an archive: its label and its path there."""
+
+    label: str
+    path: str
+    info: zipfile.ZipInfo
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return PurePosixPath(self.path).name
+
+
+class PictureArchive:
+    """The pictures of an open archive.
+
+    Attributes:
+        members: per label (labels sorted), its pictures in natural order (`cat.2` before `cat.10`).
+        ignored: the paths of the files that are no pictures.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
+        self._archive = archive
+        self._name = name
+        files = [info for info in archive.infolist() if not info.is_dir()]
+        pictures = [info for info in files if _is_picture(info.filename)]
+        self.ignored = sorted(info.filename for info in files if not _is_picture(info.filename))
+        self.members = _by_label(pictures, name)
+
+    def read(self, member: Member) -> bytes:
+        """Return a picture's bytes.
+
+        Raises:
+            InputError: the archive is damaged at this member.
+        """
+        try:
+            return self._archive.read(member.info)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+            raise InputError(f"{member.path} cannot be read: {error}") from None
+
+
+@contextmanager
+def open_pictures(path: Path) -> Iterator[PictureArchive]:
+    """Open an archive in any of the layouts.
+
+    Raises:
+        InputError: no zip, an unsafe one, or none of the layouts.
+    """
+    with ExitStack() as stack:
+        archive = stack.enter_context(_open_zip(path, path.name))
+        names = archive.namelist()
+        nested = next((n for n in names if PurePosixPath(n).name == "train.zip"), None)
+        if nested:
+            # A copy, since seeking inside a member reads it again from its start.
+            copy = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
+            with archive.open(nested) as source:
+                while block := source.read(2**20):
+                    copy.write(block)
+            archive = stack.enter_context(_open_zip(copy, f"{path.name}/{nested}"))
+        yield PictureArchive(archive, path.name)
+
+
+def verify(path: Path) -> None:
+    """Read an archive to its end, so that a damaged one is found now and not by a later stage.
+
+    Raises:
+        InputError: naming the archive and the member.
+    """
+    with _open_zip(path, path.name) as archive:
+        try:
+            bad = archive.testzip()
+        except (zlib.error, EOFError, NotImplementedError, zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"{path.name} is damaged: {error}; get it again") from None
+    if bad is not None:
+        raise InputError(f"{path.name} is damaged at {bad}; get it again")
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sort key that puts `cat.2` before `cat.10`, the same on every system and locale."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
+    try:
+        archive = zipfile.ZipFile(file)
+    except FileNotFoundError:
+        raise InputError(f"{file}: not found; `dvc repro fetch` makes it") from None
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
+        raise InputError(f"{name} is no complete zip archive ({error}); get it again") from None
+    try:
+        _refuse_unsafe(archive, name)
+    except InputError:
+        archive.close()
+        raise
+    return archive
+
+
+def _refuse_unsafe(archive: zipfile.ZipFile, name: str) -> None:
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise InputError(f"{name} has {len(members)} members, more than {MAX_MEMBERS}")
+    for info in members:
+        raw = info.orig_filename
+        parts = PurePosixPath(raw).parts
+        if "\0" in raw or "\\" in raw or raw.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", raw):
+            raise InputError(f"{name} has the unsafe member name {raw!r}; pack it again with relative names and /")
+        if info.flag_bits & _ENCRYPTED:
+            raise InputError(f"{name} is protected by a password; pack it again without one")
+        if _is_picture(raw) and info.file_size > max(MAX_PICTURE_BYTES, MAX_RATIO * info.compress_size):
+            raise InputError(f"{name}: {raw} would unpack to {info.file_size} bytes, which no picture needs")
+    # Names that differ only by case are one file on macOS and Windows; of two equal names,
+    # zipfile's testzip and extractall see only the last.
+    name_of, count = Counter(i.filename.casefold() for i in members).most_common(1)[0] if members else ("", 0)
+    if count > 1:
+        raise InputError(f"{name} has {count} members named {name_of!r}; rename one of them")
+
+
+def _is_picture(path: str) -> bool:
+    pure = PurePosixPath(path)
+    # macOS' archiver adds __MACOSX/._picture.jpg, which holds no picture.
+    return pure.suffix.lower() in SUFFIXES and not pure.name.startswith("._")
+
+
+def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]]:
+    files = [info for info in files if stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)]
+    by_name: dict[str, list[Member]] = defaultdict(list)
+    by_folder: dict[str, list[Member]] = defaultdict(list)
+    folders = set()
+    for info in files:
+        path = PurePosixPath(info.filename)
+        if match := _KAGGLE_NAME.fullmatch(path.name):
+            by_name[match["label"]].append(Member(match["label"], info.filename, info))
+            folders.add(path.parent)
+        if path.parent.name:
+            by_folder[path.parent.name].append(Member(path.parent.name, info.filename, info))
+    # `cats/cat.0.jpg` fits both: the names decide where most files have such a name, and one folder
+    # holds several labels.
+    named = sum(len(members) for members in by_name.values())
+    found = by_name if 2 * named > len(files) and len(by_name) > len(folders) else by_folder
+    if len(found) < 2:
+        raise InputError(
+            f"{name}: expected pictures of at least two classes, as train/cat.0.jpg or class/picture.jpg; "
+            f"found {len(files)} pictures of {len(found)} ({', '.join(list(found)[:3]) or 'none'})"
+        )
+    return {label: sorted(found[label], key=lambda member: natural_key(member.path)) for label in sorted(found)}

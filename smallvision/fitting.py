@@ -1,0 +1,118 @@
+"""Compile and fit a network, and keep its best epoch."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from smallvision.batches import evaluation_batches, training_batches
+from smallvision.errors import DivergedError
+
+HISTORY_KEYS = ("acc", "loss", "val_acc", "val_loss")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted network: the weights of its best epoch (from 1), in float32."""
+
+    model: keras.Model
+    best_epoch: int
+    history: Sequence[dict[str, float]]
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Remember the best epoch, stop at a loss that is no number, and report where no bar is shown."""
+
+    def __init__(self, lr: float, *, show_lines: bool) -> None:
+        super().__init__()
+        self.best: tuple[float, float] = (-1.0, 0.0)
+        self.best_epoch = 0
+        self.weights: list[np.ndarray] = []
+        self.history: list[dict[str, float]] = []
+        self._lr = lr
+        self._show_lines = show_lines
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        self._epoch, self._start = epoch + 1, time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise DivergedError(f"the loss became {logs['loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        row = {key: float(logs[key]) for key in HISTORY_KEYS}
+        if not math.isfinite(row["val_loss"]):
+            raise DivergedError(
+                f"the validation loss became {row['val_loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`"
+            )
+        self.history.append(row)
+        # Of epochs that are right equally often, the one that is less sure of its mistakes.
+        rank = (row["val_acc"], -row["val_loss"])
+        better = rank > self.best
+        if better:
+            self.best, self.best_epoch = rank, self._epoch
+            self.weights = self.model.get_weights()
+        if self._show_lines:
+            values = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
+            seconds = time.monotonic() - self._start
+            print(
+                f"epoch {self._epoch}/{self.params['epochs']}  {seconds:.1f} s  {values}{'  best' if better else ''}",
+                flush=True,
+            )
+
+
+def fit(
+    build: Callable[[], keras.Model],
+    train: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    *,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    seed: int,
+    precision: str,
+) -> Fit:
+    """Train a network with RMSprop and keep the epoch with the best validation accuracy.
+
+    Args:
+        build: makes the network under the dtype policy of the moment.
+        train: pictures uint8 `(n, size, size, 3)` and integer labels `(n,)`.
+        validation: the same.
+        epochs: passes over the training pictures.
+        batch_size: pictures per step.
+        lr: step size.
+        seed: of the weights and the order of the pictures.
+        precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
+
+    Raises:
+        DivergedError: the loss became NaN or infinite.
+    """
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    model = build()
+    binary = model.output_shape[-1] == 1
+    model.compile(
+        optimizer=keras.optimizers.RMSprop(lr),
+        loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
+        metrics=["acc"],
+    )
+    on_terminal = sys.stdout.isatty()
+    watch = _Watch(lr, show_lines=not on_terminal)
+    model.fit(
+        training_batches(*train, batch_size, seed),
+        steps_per_epoch=math.ceil(len(train[0]) / batch_size),
+        epochs=epochs,
+        validation_data=evaluation_batches(*validation),
+        shuffle=False,  # training_batches does, for each epoch anew
+        verbose=1 if on_terminal else 0,
+        callbacks=[watch],
+    )
+    # Rebuilt, so that the saved model computes in float32 on whatever machine it is used.
+    keras.config.set_dtype_policy("float32")
+    best = build()
+    best.set_weights(watch.weights)
+    return Fit(best, watch.best_epoch, watch.history)

@@ -1,0 +1,104 @@
+"""The trained model and the facts needed to use it: `model.keras` and, beside it, `model.json`."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smallvision.errors import InputError
+from smallvision.files import replacing, sha256_of, write_json
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Card:
+    """What must be known to use a model; `sha256` is the model file's."""
+
+    recipe: str
+    source: str
+    classes: list[str]
+    image_size: int
+    sha256: str
+
+
+def card_path(model_path: Path) -> Path:
+    """The card lies beside its model: `model.json` beside `model.keras`."""
+    return model_path.with_suffix(".json")
+
+
+def save_model(
+    path: Path, model: "keras.Model", *, recipe: str, source: str, classes: list[str], image_size: int
+) -> Card:
+    """Write a model and its card; until the card is there, the pair is refused.
+
+    Returns:
+        The card.
+    """
+    with replacing(path) as part:
+        model.save(part)
+        card = Card(recipe, source, classes, image_size, sha256_of(part))
+    write_json(card_path(path), asdict(card))
+    return card
+
+
+def read_card(path: Path) -> Card:
+    """Read the card of the model at `path` and check the model's hash, without TensorFlow.
+
+    Raises:
+        InputError: one of the two is missing, or they do not belong together.
+    """
+    if path.suffix != ".keras":
+        raise InputError(f"{path}: expected a .keras file; other formats can run code when they are loaded")
+    for file in (path, card_path(path)):
+        if not file.is_file():
+            raise InputError(f"{file}: not found; `dvc repro train` makes it")
+    try:
+        card = Card(**json.loads(card_path(path).read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{card_path(path)}: no card of a model ({error}); `dvc repro -f train` makes it") from None
+    if card.sha256 != sha256_of(path):
+        raise InputError(f"{path}: not the model that {card_path(path)} describes; `dvc repro -f train` makes both")
+    return card
+
+
+def load_model(path: Path, card: Card) -> "keras.Model":
+    """Load a model whose card was read.
+
+    Raises:
+        InputError: the file cannot be loaded safely, or does not fit the card.
+    """
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    # Keras raises whatever a wrong file leads it to (ValueError, TypeError, KeyError, OSError, ...).
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: cannot be loaded: {reason}") from error
+    units = 1 if len(card.classes) == 2 else len(card.classes)
+    if model.input_shape[1:] != (card.image_size, card.image_size, 3) or model.output_shape[1:] != (units,):
+        raise InputError(
+            f"{path}: expected input {card.image_size}x{card.image_size}x3 and output {units}, "
+            f"received {model.input_shape[1:]} and {model.output_shape[1:]}"
+        )
+    return model
+
+
+def probabilities(model: "keras.Model", pictures: np.ndarray) -> np.ndarray:
+    """Predict the probability of each class.
+
+    Args:
+        model: a model of this project.
+        pictures: uint8 array `(n, size, size, 3)`.
+
+    Returns:
+        float64 array `(n, classes)`, rows that sum to 1.
+    """
+    from smallvision.batches import evaluation_batches
+
+    outputs = model.predict(evaluation_batches(pictures, np.zeros(len(pictures))), verbose=0).astype(np.float64)
+    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs

@@ -1,0 +1,125 @@
+"""The parameters of `params.yaml`, typed and checked before anything heavy is imported."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import ruamel.yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from smallvision.errors import ParameterError
+
+
+def _whole(value: object) -> object:
+    """30.0 is a whole number (`dvc exp run -S` writes it when asked to); 30.5 and true are not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[Whole, Field(ge=1, le=10_000_000)]
+# Four convolutions and poolings leave nothing of a picture below 46 pixels.
+ImageSize = Annotated[Whole, Field(ge=46, le=1024)]
+BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
+LearningRate = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Split(_Section):
+    """Pictures per class."""
+
+    train: Count
+    validation: Count
+    test: Count
+
+
+class Recipe(_Section):
+    """How to train; `image_size`, `batch_size` and `lr` override the global ones."""
+
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    image_size: ImageSize | None = None
+    batch_size: BatchSize | None = None
+    lr: LearningRate | None = None
+
+
+class Params(_Section):
+    """The whole of `params.yaml`."""
+
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)]
+    source: Annotated[str, Field(min_length=1)]
+    split: Split
+    image_size: ImageSize
+    recipe: str
+    lr: LearningRate
+    batch_size: BatchSize
+    precision: Literal["auto", "float32", "bfloat16"]
+    recipes: dict[str, Recipe]
+
+
+def read_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check the parameters.
+
+    The file is parsed as DVC parses it (YAML 1.2, so `1e-4` is a number, `yes` a word and a
+    duplicate key an error): PyYAML would read another value than `dvc params diff` shows.
+
+    Raises:
+        ParameterError: the file is missing, no YAML, or a key or value is wrong.
+    """
+    try:
+        content = ruamel.yaml.YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ParameterError(f"{path}: not found; run from the project's root") from None
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except ruamel.yaml.error.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f" line {mark.line + 1}" if mark else ""
+        problem = (error.problem or "cannot be read").strip().splitlines()[0]
+        raise ParameterError(f"{path}{where}: no valid YAML: {problem}") from None
+    except (ruamel.yaml.error.YAMLError, ValueError, RecursionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ParameterError(f"{path}: no valid YAML: {reason}") from None
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ParameterError(f"{path}: expected keys and values, received {found}; `git checkout {path}` restores it")
+    try:
+        params = Params.model_validate(content)
+    except (ValidationError, RecursionError) as error:
+        if isinstance(error, RecursionError):
+            raise ParameterError(f"{path}: a value contains itself; write it out instead") from None
+        first, *others = error.errors(include_url=False)
+        more = f" ({len(others)} more wrong)" if others else ""
+        raise ParameterError(f"{path}: {_explain(first)}{more}") from None
+    if params.recipe not in params.recipes:
+        raise ParameterError(f"{path}: recipe: {_no_such(params.recipe, params.recipes)}")
+    return params
+
+
+def _explain(error: ErrorDetails) -> str:
+    """Put one pydantic error into the words of the file: key, expectation, what was found."""
+    *section, last = [str(key) for key in error["loc"] if key != "[key]"]
+    key = ".".join([*section, last])
+    if error["type"] == "missing":
+        return f"{key}: the key is missing"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: {_no_such(last, _section_keys(section))}"
+    expected = error["msg"].removeprefix("Input should be ").replace("'", "")
+    received = repr(error["input"])
+    return f"{key}: expected {expected}, received {received if len(received) < 60 else received[:57] + '...'}"
+
+
+def _section_keys(section: list[str]) -> Iterable[str]:
+    if section[:1] == ["recipes"]:
+        return Recipe.model_fields
+    return Split.model_fields if section == ["split"] else Params.model_fields
+
+
+def _no_such(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    return f"there is no {name!r}; {hint}"

@@ -1,0 +1,35 @@
+"""TensorFlow without its start-up messages."""
+
+import os
+import shutil
+import sys
+import tempfile
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow, keeping its messages about CUDA and oneDNN off the terminal.
+
+    Part of them is written before TensorFlow reads its own log level (tensorflow#100442), straight
+    to file descriptor 2; so that is put aside meanwhile, and shown after all if the import fails.
+    Whoever sets TF_CPP_MIN_LOG_LEVEL sees every message that level lets through.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if LEVEL in os.environ:
+        return
+    os.environ[LEVEL] = "3"
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            os.dup2(stderr, 2)
+            messages.seek(0)
+            shutil.copyfileobj(messages, sys.stderr.buffer)
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

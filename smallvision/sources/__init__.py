@@ -1,0 +1,1 @@
+"""Where an archive comes from: drawn here, Kaggle, a URL, a file or folder."""

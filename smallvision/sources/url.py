@@ -1,0 +1,106 @@
+"""An archive behind an http(s) address."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import urllib3
+from tqdm import tqdm
+
+from smallvision.errors import NetworkError, SurroundingsError
+
+# The same pictures as Kaggle's, without an account; some files of it are damaged.
+MICROSOFT = (
+    "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
+)
+TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
+ATTEMPTS = 5  # in a row without a byte received
+BACK_OFF = 0.5  # seconds, doubled each time
+BY_HAND = "or download the archive yourself and set `source` to the file"
+
+
+def download(address: str, target: Path) -> None:
+    """Download a zip archive, going on where a broken connection stopped.
+
+    Raises:
+        NetworkError: the server refused, sent no zip, or the connection broke too often.
+        SurroundingsError: the disk has too little space.
+    """
+    shown = _without_secrets(address)
+    attempts, received, validator = 0, 0, None
+    target.write_bytes(b"")
+    with requests.Session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
+        retry = urllib3.Retry(
+            total=ATTEMPTS, backoff_factor=BACK_OFF, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+        )
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
+        while True:
+            # Only a server that names its version can be asked for the rest of the same file.
+            ask: dict[str, str] = (
+                {"Range": f"bytes={received}-", "If-Range": validator} if received and validator else {}
+            )
+            try:
+                # Compressed on the way, a range would count other bytes than the file's.
+                headers = {"Accept-Encoding": "identity", **ask}
+                with session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
+                    received = _start(response, shown, received, target)
+                    validator = _validator(response)
+                    bar.total, bar.n = received + int(response.headers.get("Content-Length", 0)) or None, received
+                    with target.open("ab") as file:
+                        for piece in response.iter_content(2**20):
+                            file.write(piece)
+                            received += len(piece)
+                            attempts = 0
+                            bar.update(len(piece))
+                return
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+                attempts += 1
+                if attempts == ATTEMPTS:
+                    raise NetworkError(f"{shown}: {_reason(error)}; try again later, {BY_HAND}") from None
+                time.sleep(BACK_OFF * 2**attempts)
+            except (requests.RequestException, UnicodeError) as error:
+                raise NetworkError(f"{shown}: {_reason(error)}; check the address, {BY_HAND}") from None
+
+
+def _start(response: requests.Response, shown: str, received: int, target: Path) -> int:
+    """Check a response before its body is read; return the byte its body starts at."""
+    status = response.status_code
+    if status not in (200, 206):
+        remedy = {401: "it wants a login", 403: "it wants a login", 404: "check the address"}.get(status, "try later")
+        raise NetworkError(f"{shown}: the server answered {status} {response.reason}; {remedy}, {BY_HAND}")
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise NetworkError(f"{shown}: expected a zip archive, received a web page; open it in a browser, {BY_HAND}")
+    start = 0
+    if status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
+        start = received
+    else:
+        target.write_bytes(b"")  # the whole file, or another part than asked for: never append
+        if status == 206:
+            raise requests.ConnectionError("the server sent another part than asked for")
+    needed, free = int(response.headers.get("Content-Length", 0)), shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise SurroundingsError(f"{target.parent}: {needed} bytes needed, {free} free; free some space")
+    return start
+
+
+def _validator(response: requests.Response) -> str | None:
+    tag = response.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _without_secrets(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.Timeout):
+        return "the server does not answer"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke"
+    return "no connection" if isinstance(error, requests.ConnectionError) else type(error).__name__

@@ -1,0 +1,57 @@
+"""Stage evaluate: score the model on every test picture. Reads no parameter."""
+
+import argparse
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from smallvision.errors import InputError, run
+from smallvision.files import write_json, write_text
+from smallvision.manifest import load_subset, read_manifest
+from smallvision.modelfile import load_model, probabilities, read_card
+from smallvision.quiet import import_tensorflow
+
+
+def confusion_csv(rows: list[tuple[str, str]]) -> str:
+    """Return one row a picture, the columns DVC's confusion template reads."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([("actual", "predicted"), *rows])
+    return text.getvalue()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description="Score the model.")
+    parser.add_argument("model", type=Path, help="the .keras file that train wrote")
+    parser.add_argument("pictures", type=Path, help="folder that split wrote")
+    parser.add_argument("metrics", type=Path, help="the JSON file to write")
+    parser.add_argument("confusion", type=Path, help="the CSV file to write, a row a picture")
+    arguments = parser.parse_args()
+    card = read_card(arguments.model)
+    manifest = read_manifest(arguments.pictures / "manifest.json")
+    if card.classes != list(manifest.classes):
+        raise InputError(
+            f"{arguments.model}: knows {', '.join(card.classes)}, the pictures show {', '.join(manifest.classes)}; "
+            "`dvc repro` trains again"
+        )
+    pictures = load_subset(arguments.pictures, manifest.subset("test"), card.image_size)
+    labels = np.array(manifest.labels("test"))
+
+    import_tensorflow()
+    from smallvision.scores import confusion_rows, score
+
+    predicted = probabilities(load_model(arguments.model, card), pictures)
+    scores = score(labels, predicted, card.classes)
+    write_text(arguments.confusion, confusion_csv(confusion_rows(labels, predicted, card.classes)))
+    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
+    write_json(arguments.metrics, {"source": manifest.source, "recipe": card.recipe, **rounded})
+    print(
+        f"evaluate: {card.recipe} on {manifest.source}: test accuracy {scores['acc']:.1%} "
+        f"({scores['acc_low']:.1%} to {scores['acc_high']:.1%} at 95%) of {scores['n']} pictures"
+    )
+
+
+if __name__ == "__main__":
+    run("evaluate", main)

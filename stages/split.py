@@ -1,0 +1,207 @@
+"""Stage split: share the pictures out to train, validation and test. Reads `split` and `source`."""
+
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from tqdm import tqdm
+
+from smallvision.archives import Member, PictureArchive, open_pictures
+from smallvision.duplicates import group_duplicates, hash_picture
+from smallvision.errors import InputError, run
+from smallvision.files import sha256_of
+from smallvision.manifest import SUBSETS, Entry, Manifest, write_manifest
+from smallvision.params import read_params
+from smallvision.pictures import PictureError, decode
+
+
+@dataclass(frozen=True)
+class Good:
+    """A picture that decodes."""
+
+    member: Member
+    sha256: str
+    hash: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A picture that does not."""
+
+    member: Member
+    reason: str
+
+
+def check(archive: PictureArchive, members: Iterable[Member]) -> Iterator[Good | Bad]:
+    """Decode every picture completely; a JPEG cut in half passes anything less."""
+
+    def check_one(member: Member) -> Good | Bad:
+        try:
+            data = archive.read(member)
+            return Good(member, hashlib.sha256(data).hexdigest(), hash_picture(decode(data)))
+        except PictureError as error:
+            return Bad(member, str(error))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # inflating and decoding release the interpreter lock
+        yield from pool.map(check_one, members)
+
+
+def choose(archive: PictureArchive, needed: int) -> tuple[dict[str, list[Good]], list[Bad]]:
+    """Take the first `needed` pictures of each class, as the book does.
+
+    A bad picture's place goes to the first good one behind them, so that all others keep theirs.
+
+    Raises:
+        InputError: a class has fewer good pictures; says how many each has.
+    """
+    chosen: dict[str, list[Good]] = {}
+    rejected: list[Bad] = []
+    total = sum(min(needed, len(members)) for members in archive.members.values())
+    with tqdm(total=total, unit="picture", desc="check", disable=not sys.stderr.isatty()) as bar:
+        for label, members in archive.members.items():
+            places: list[Good | None] = []
+            for result in check(archive, members[:needed]):
+                bar.update()
+                places.append(result if isinstance(result, Good) else None)
+                if isinstance(result, Bad):
+                    rejected.append(result)
+            spares = iter(members[needed:])
+            while None in places and (spare := next(spares, None)) is not None:
+                result = next(check(archive, [spare]))
+                if isinstance(result, Good):
+                    places[places.index(None)] = result
+                else:
+                    rejected.append(result)
+            chosen[label] = [place for place in places if place is not None]
+    if any(len(goods) < needed for goods in chosen.values()):
+        bad = Counter(result.member.label for result in rejected)
+        have = ", ".join(
+            f"{label}: have {len(goods)}, need {needed}" + (f" ({bad[label]} rejected)" if bad[label] else "")
+            for label, goods in chosen.items()
+        )
+        raise InputError(f"too few usable pictures: {have}; lower the counts of `split` or add pictures")
+    return chosen, rejected
+
+
+def assign(labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, int]) -> list[str]:
+    """Give every picture its subset, so that no group of duplicates is in two.
+
+    Per class and in order, the first `sizes["train"]` pictures go to train, and so on. A duplicate
+    follows the first of its group; in exchange the last picture without duplicates, of that subset
+    and the same class, takes its place.
+
+    Args:
+        labels: the class of each picture, class by class, `sum(sizes.values())` of each.
+        groups: indices of pictures that show the same.
+        sizes: pictures per class of each subset.
+
+    Raises:
+        InputError: more duplicates than a subset has pictures.
+    """
+    by_number = [subset for subset in SUBSETS for _ in range(sizes[subset])]
+    subsets = by_number * len(set(labels))
+    grouped = {index for group in groups for index in group}
+    for group in groups:
+        home = min((subsets[index] for index in group), key=SUBSETS.index)
+        for index in group:
+            if subsets[index] == home:
+                continue
+            for other in reversed(range(len(labels))):
+                if labels[other] == labels[index] and subsets[other] == home and other not in grouped:
+                    subsets[other], subsets[index] = subsets[index], home
+                    break
+            else:
+                raise InputError(
+                    f"{len(group)} pictures show the same, more than the {home} pictures of a class; "
+                    "remove copies, or raise that count of `split`"
+                )
+    return subsets
+
+
+def file_names(members: Sequence[Member]) -> list[str]:
+    """Return a file name for each picture of a class: its own, or its path where names repeat."""
+    count = Counter(member.name.casefold() for member in members)
+    return [
+        member.name if count[member.name.casefold()] == 1 else "__".join(PurePosixPath(member.path).parts)
+        for member in members
+    ]
+
+
+def write_tree(folder: Path, archive: PictureArchive, manifest: Manifest, members: Sequence[Member]) -> None:
+    """Write the pictures beside `folder`, then move them in; the manifest comes last."""
+    part = folder.with_name(f"part-{folder.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        for subset in SUBSETS:
+            for label in manifest.classes:
+                (part / subset / label).mkdir(parents=True)
+        for entry, member in zip(manifest.pictures, members, strict=True):
+            (part / entry.path).write_bytes(archive.read(member))
+        (folder / "manifest.json").unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for subset in SUBSETS:
+            if (folder / subset).exists():
+                shutil.rmtree(folder / subset)
+            os.replace(part / subset, folder / subset)
+        write_manifest(folder / "manifest.json", manifest)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def split(archive_path: Path, folder: Path, sizes: Mapping[str, int], source: str) -> Manifest:
+    """Share out the pictures of an archive and return the manifest that was written."""
+    with open_pictures(archive_path) as archive:
+        chosen, rejected = choose(archive, sum(sizes.values()))
+        goods = [good for label in chosen for good in chosen[label]]
+        groups = group_duplicates(np.stack([good.hash for good in goods]))
+        subsets = assign([good.member.label for good in goods], groups, sizes)
+        names = [name for label in chosen for name in file_names([good.member for good in chosen[label]])]
+        rows = [
+            (Entry(subset, good.member.label, name, good.member.path, good.sha256), good.member)
+            for subset, good, name in zip(subsets, goods, names, strict=True)
+        ]
+        rows.sort(key=lambda row: SUBSETS.index(row[0].subset))  # stable: the archive's order within
+        manifest = Manifest(
+            source=source,
+            archive_sha256=sha256_of(archive_path),
+            classes=list(chosen),
+            pictures=[entry for entry, _ in rows],
+            rejected=[{"source": bad.member.path, "reason": bad.reason} for bad in rejected],
+            duplicates=[[goods[index].member.path for index in group] for group in groups],
+            ignored=archive.ignored,
+        )
+        write_tree(folder, archive, manifest, [member for _, member in rows])
+    return manifest
+
+
+def source_name(source: str) -> str:
+    """Name a source for reports: of a path or address only the end, which names no machine."""
+    return PurePosixPath(source.split("?")[0]).name or source
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.split", description="Share the pictures out.")
+    parser.add_argument("archive", type=Path, help="the archive that fetch wrote")
+    parser.add_argument("pictures", type=Path, help="folder to write train, validation and test to")
+    arguments = parser.parse_args()
+    params = read_params()
+    manifest = split(arguments.archive, arguments.pictures, params.split.model_dump(), source_name(params.source))
+    counts = ", ".join(f"{len(manifest.subset(subset))} {subset}" for subset in SUBSETS)
+    print(f"split: {manifest.source}: {', '.join(manifest.classes)}: {counts}")
+    if manifest.rejected or manifest.duplicates:
+        print(
+            f"split: {len(manifest.rejected)} pictures rejected, {len(manifest.duplicates)} groups of duplicates "
+            f"kept in one subset; see {arguments.pictures / 'manifest.json'}"
+        )
+
+
+if __name__ == "__main__":
+    run("split", main)

@@ -1,0 +1,97 @@
+"""Stage train: fit the network of a recipe.
+
+Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `precision` and the recipe itself.
+"""
+
+import argparse
+import csv
+import io
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from smallvision.errors import run
+from smallvision.files import write_json, write_text
+from smallvision.manifest import load_subset, read_manifest
+from smallvision.params import read_params
+from smallvision.quiet import import_tensorflow
+
+
+def history_csv(history: Sequence[Mapping[str, float]]) -> str:
+    """Return the epochs as CSV, numbered from 1."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", *history[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(history, 1))
+    return text.getvalue()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.train", description="Fit the network of a recipe.")
+    parser.add_argument("pictures", type=Path, help="folder that split wrote")
+    parser.add_argument("model", type=Path, help="the .keras file to write")
+    parser.add_argument("metrics", type=Path, help="the JSON file to write")
+    parser.add_argument("history", type=Path, help="the CSV file to write, a row an epoch")
+    arguments = parser.parse_args()
+    params = read_params()
+    recipe = params.recipes[params.recipe]
+    image_size = recipe.image_size or params.image_size
+    start = time.monotonic()
+    manifest = read_manifest(arguments.pictures / "manifest.json")
+    subsets = {
+        subset: (
+            load_subset(arguments.pictures, manifest.subset(subset), image_size),
+            np.array(manifest.labels(subset)),
+        )
+        for subset in ("train", "validation")
+    }
+
+    import_tensorflow()
+    from smallvision import convnet, precision
+    from smallvision.fitting import fit
+    from smallvision.modelfile import save_model
+
+    arithmetic = precision.choose(params.precision)
+    result = fit(
+        partial(convnet.baseline, image_size, len(manifest.classes)),
+        subsets["train"],
+        subsets["validation"],
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size or params.batch_size,
+        lr=recipe.lr or params.lr,
+        seed=params.seed,
+        precision=arithmetic,
+    )
+    card = save_model(
+        arguments.model,
+        result.model,
+        recipe=params.recipe,
+        source=manifest.source,
+        classes=list(manifest.classes),
+        image_size=image_size,
+    )
+    write_text(arguments.history, history_csv(result.history))
+    best = result.history[result.best_epoch - 1]
+    write_json(
+        arguments.metrics,
+        {
+            "source": card.source,
+            "recipe": card.recipe,
+            "precision": arithmetic,
+            "best_epoch": result.best_epoch,
+            **{key: round(value, 4) for key, value in best.items()},
+            "seconds": round(time.monotonic() - start, 1),
+            "model_sha256": card.sha256,
+        },
+    )
+    print(
+        f"train: {card.recipe} on {card.source}: best epoch {result.best_epoch} of {recipe.epochs}, "
+        f"validation accuracy {best['val_acc']:.1%} of {len(subsets['validation'][1])} pictures"
+    )
+
+
+if __name__ == "__main__":
+    run("train", main)
