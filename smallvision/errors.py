@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -67,6 +68,8 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     A `UserError` becomes one line on stderr; a bug keeps its traceback and exits 1.
     """
     signal.signal(signal.SIGTERM, _stop)
+    # A picture that matters is rejected with its reason; one with, say, broken EXIF is good enough.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     # A terminal or a pipe that cannot show a letter must not turn a file name into a crash.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -91,7 +91,8 @@ def read_params(path: Path = Path("params.yaml")) -> Params:
     except (ValidationError, RecursionError) as error:
         if isinstance(error, RecursionError):
             raise ParameterError(f"{path}: a value contains itself; write it out instead") from None
-        first, *others = error.errors(include_url=False)
+        # A misspelled key is both unknown and missing; only the first says what was meant.
+        first, *others = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
         more = f" ({len(others)} more wrong)" if others else ""
         raise ParameterError(f"{path}: {_explain(first)}{more}") from None
     if params.recipe not in params.recipes:

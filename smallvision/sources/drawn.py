@@ -199,15 +199,15 @@ def _draw_clutter(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, width: 
 
 
 def _photograph(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Add what a camera adds: blur, light, a colour cast, noise."""
+    """Add what a camera adds: blur, uneven light, a colour cast, noise."""
     if rng.random() < 0.5:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2.0)))
-    pixels = np.asarray(image, np.float32) * rng.uniform(0.6, 1.2)
-    slope = np.linspace(rng.uniform(0.6, 1), rng.uniform(0.6, 1), image.width, dtype=np.float32)
-    pixels = pixels * slope[None, :, None] * rng.uniform(0.85, 1.15, 3).astype(np.float32)
+        image = image.filter(ImageFilter.BoxBlur(rng.uniform(0.3, 2.0)))
+    light = np.linspace(rng.uniform(0.6, 1), rng.uniform(0.6, 1), image.width)[:, None]
+    gain = rng.uniform(0.6, 1.2) * light * rng.uniform(0.85, 1.15, 3)
+    pixels = np.multiply(np.asarray(image), gain, dtype=np.float32)
     strength = int(rng.integers(4, 30))
     pixels += rng.integers(-strength, strength + 1, pixels.shape, np.int8)
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
 
 
 def _any_colour(rng: np.random.Generator) -> Colour:

@@ -18,6 +18,7 @@ MICROSOFT = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
 )
 TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
+PIECE = 2**16  # bytes; what is lost when the connection breaks
 ATTEMPTS = 5  # in a row without a byte received
 BACK_OFF = 0.5  # seconds, doubled each time
 BY_HAND = "or download the archive yourself and set `source` to the file"
@@ -31,7 +32,7 @@ def download(address: str, target: Path) -> None:
         SurroundingsError: the disk has too little space.
     """
     shown = _without_secrets(address)
-    attempts, received, validator = 0, 0, None
+    attempts, validator = 0, None
     target.write_bytes(b"")
     with requests.Session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
         retry = urllib3.Retry(
@@ -40,6 +41,7 @@ def download(address: str, target: Path) -> None:
         for scheme in ("http://", "https://"):
             session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
         while True:
+            received = target.stat().st_size
             # Only a server that names its version can be asked for the rest of the same file.
             ask: dict[str, str] = (
                 {"Range": f"bytes={received}-", "If-Range": validator} if received and validator else {}
@@ -48,13 +50,12 @@ def download(address: str, target: Path) -> None:
                 # Compressed on the way, a range would count other bytes than the file's.
                 headers = {"Accept-Encoding": "identity", **ask}
                 with session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
-                    received = _start(response, shown, received, target)
+                    start = _start(response, shown, received, target)
                     validator = _validator(response)
-                    bar.total, bar.n = received + int(response.headers.get("Content-Length", 0)) or None, received
+                    bar.total, bar.n = start + int(response.headers.get("Content-Length", 0)) or None, start
                     with target.open("ab") as file:
-                        for piece in response.iter_content(2**20):
+                        for piece in response.iter_content(PIECE):
                             file.write(piece)
-                            received += len(piece)
                             attempts = 0
                             bar.update(len(piece))
                 return
@@ -75,13 +76,12 @@ def _start(response: requests.Response, shown: str, received: int, target: Path)
         raise NetworkError(f"{shown}: the server answered {status} {response.reason}; {remedy}, {BY_HAND}")
     if response.headers.get("Content-Type", "").startswith("text/html"):
         raise NetworkError(f"{shown}: expected a zip archive, received a web page; open it in a browser, {BY_HAND}")
-    start = 0
-    if status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
-        start = received
-    else:
+    start = received
+    if status == 200 or not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
         target.write_bytes(b"")  # the whole file, or another part than asked for: never append
-        if status == 206:
-            raise requests.ConnectionError("the server sent another part than asked for")
+        start = 0
+    if status == 206 and not start:
+        raise requests.ConnectionError("the server sent another part than asked for")
     needed, free = int(response.headers.get("Content-Length", 0)), shutil.disk_usage(target.parent).free
     if needed > free:
         raise SurroundingsError(f"{target.parent}: {needed} bytes needed, {free} free; free some space")

@@ -1,0 +1,165 @@
+"""Archives in every layout, and archives that must be refused."""
+
+import struct
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smallvision.archives import natural_key, open_pictures, verify
+from smallvision.errors import InputError
+from tests.conftest import jpeg, kaggle_members, write_zip
+
+PICTURE = jpeg(1)
+
+
+def found(path):
+    with open_pictures(path) as archive:
+        return {label: [member.path for member in members] for label, members in archive.members.items()}
+
+
+KAGGLE = {
+    "cat": ["train/cat.0.jpg", "train/cat.1.jpg", "train/cat.2.jpg"],
+    "dog": ["train/dog.0.jpg", "train/dog.1.jpg", "train/dog.2.jpg"],
+}
+
+
+def test_kaggle_layout_takes_the_label_from_the_name(tmp_path):
+    assert found(write_zip(tmp_path / "a.zip", kaggle_members(3))) == KAGGLE
+
+
+def test_kaggle_layout_with_train_zip_inside(tmp_path):
+    inner = write_zip(tmp_path / "train.zip", kaggle_members(3)).read_bytes()
+    outer = {"test1.zip": b"not looked at", "train.zip": inner, "sampleSubmission.csv": b"id,label"}
+    assert found(write_zip(tmp_path / "a.zip", outer)) == KAGGLE
+
+
+def test_unlabelled_test_pictures_beside_kaggles_are_left_out(tmp_path):
+    assert found(write_zip(tmp_path / "a.zip", kaggle_members(3) | {"test1/1.jpg": PICTURE})) == KAGGLE
+
+
+def test_class_folders_at_any_depth(tmp_path):
+    members = {"x/hen/2.jpg": PICTURE, "x/hen/10.JPG": PICTURE, "x/owl/a.png": PICTURE, "x/emu/b c.jpeg": PICTURE}
+    labels = {"emu": ["x/emu/b c.jpeg"], "hen": ["x/hen/2.jpg", "x/hen/10.JPG"], "owl": ["x/owl/a.png"]}
+    assert found(write_zip(tmp_path / "a.zip", members)) == labels
+
+
+def test_class_folders_win_over_numbered_names_in_them(tmp_path):
+    members = {"cats/cat.0.jpg": PICTURE, "cats/cat.1.jpg": PICTURE, "dogs/dog.0.jpg": PICTURE}
+    assert set(found(write_zip(tmp_path / "a.zip", members))) == {"cats", "dogs"}
+
+
+def test_two_numbered_names_in_a_class_folder_do_not_make_a_kaggle_layout(tmp_path):
+    members = {f"hen/{n}.jpg": PICTURE for n in range(4)} | {"owl/a.1.jpg": PICTURE, "owl/b.2.jpg": PICTURE}
+    assert set(found(write_zip(tmp_path / "a.zip", members))) == {"hen", "owl"}
+
+
+def test_petimages_with_its_stray_files(tmp_path):
+    members = {f"PetImages/{label}/{n}.jpg": PICTURE for label in ("Cat", "Dog") for n in (0, 1)}
+    stray = {"readme[1].txt": b"x", "PetImages/Cat/Thumbs.db": b"x", "__MACOSX/PetImages/Cat/._0.jpg": b"x"}
+    path = write_zip(tmp_path / "a.zip", members | stray)
+    assert set(found(path)) == {"Cat", "Dog"}
+    with open_pictures(path) as archive:
+        assert archive.ignored == sorted(stray)
+
+
+@pytest.mark.parametrize("members", [{}, {"a.txt": b""}, {"cat/1.jpg": PICTURE}, {"train/cat.0.jpg": PICTURE}])
+def test_fewer_than_two_classes_are_refused(tmp_path, members):
+    with pytest.raises(InputError, match=r"at least two classes, as train/cat\.0\.jpg or class/picture\.jpg; found"):
+        found(write_zip(tmp_path / "a.zip", members))
+
+
+@pytest.mark.parametrize("name", ["../cat/1.jpg", "/cat/1.jpg", "C:/cat/1.jpg", "cat\\1.jpg", "cat/../../1.jpg"])
+def test_unsafe_names_are_refused(tmp_path, name):
+    with pytest.raises(InputError, match="unsafe member name"):
+        verify(write_zip(tmp_path / "a.zip", kaggle_members(1) | {name: PICTURE}))
+
+
+def test_a_name_with_nul_is_refused(tmp_path):
+    path = write_zip(tmp_path / "a.zip", kaggle_members(1) | {"cat/X.jpg": PICTURE})
+    path.write_bytes(path.read_bytes().replace(b"cat/X.jpg", b"cat/\0.jpg"))
+    with pytest.raises(InputError, match="unsafe member name"):
+        verify(path)
+
+
+@pytest.mark.parametrize("second", ["train/cat.0.jpg", "train/CAT.0.jpg"])
+def test_members_of_one_name_are_refused(tmp_path, second):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train/cat.0.jpg", PICTURE)
+        if second == "train/cat.0.jpg":
+            with pytest.warns(UserWarning, match="Duplicate name"):
+                archive.writestr(second, PICTURE)
+        else:
+            archive.writestr(second, PICTURE)
+    with pytest.raises(InputError, match=r"has 2 members named 'train/cat\.0\.jpg'"):
+        verify(path)
+
+
+def test_a_link_is_not_followed(tmp_path):
+    path = write_zip(tmp_path / "a.zip", kaggle_members(2))
+    with zipfile.ZipFile(path, "a") as archive:
+        link = zipfile.ZipInfo("train/cat.9.jpg")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    assert found(path)["cat"] == ["train/cat.0.jpg", "train/cat.1.jpg"]
+
+
+def test_a_password_is_named(tmp_path):
+    path = write_zip(tmp_path / "a.zip", kaggle_members(1))
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.index(signature) + offset
+        struct.pack_into("<H", data, at, 1)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="protected by a password"):
+        verify(path)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    path = write_zip(tmp_path / "a.zip", kaggle_members(1) | {"train/cat.1.jpg": PICTURE})
+    data = path.read_bytes()
+    at = data.rindex(b"PK\x01\x02") + 24
+    path.write_bytes(data[:at] + struct.pack("<I", 2**31) + data[at + 4 :])
+    with pytest.raises(InputError, match="would unpack to 2147483648 bytes"):
+        verify(path)
+
+
+def test_a_flipped_byte_is_found_and_named(tmp_path):
+    path = write_zip(tmp_path / "a.zip", kaggle_members(2))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"train/cat.1.jpg") + 100] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"a.zip is damaged at train/cat.1.jpg; get it again"):
+        verify(path)
+
+
+@given(st.data())
+def test_damaged_archives_are_read_or_refused(tmp_path_factory, data):
+    """Cut and changed bytes: pictures, or an InputError, never another exception."""
+    path = tmp_path_factory.getbasetemp() / "fuzz.zip"
+    original = write_zip(path, {name: content[:80] for name, content in kaggle_members(2).items()}).read_bytes()
+    damaged = bytearray(original[: data.draw(st.integers(0, len(original)))] if data.draw(st.booleans()) else original)
+    for _ in range(data.draw(st.integers(0, 4)) if damaged else 0):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(damaged)
+    try:
+        verify(path)
+        with open_pictures(path) as archive:
+            for members in archive.members.values():
+                for member in members:
+                    archive.read(member)
+    except InputError:
+        pass
+
+
+@given(st.lists(st.text(alphabet="ab01.²", max_size=6)))
+def test_natural_order_is_total(names):
+    assert sorted(sorted(names, reverse=True), key=lambda n: (natural_key(n), n)) == sorted(
+        names, key=lambda n: (natural_key(n), n)
+    )
+
+
+def test_natural_order_counts():
+    assert sorted(["cat.10", "cat.9", "cat.1", "Cat.2"], key=natural_key) == ["Cat.2", "cat.1", "cat.9", "cat.10"]

@@ -1,0 +1,42 @@
+"""The drawn cats and dogs."""
+
+import zipfile
+
+import numpy as np
+
+from smallvision.archives import open_pictures
+from smallvision.pictures import decode
+from smallvision.sources.drawn import draw_archive, draw_picture
+
+
+def test_an_archive_in_kaggles_layout_the_same_each_time(tmp_path):
+    draw_archive(tmp_path / "1.zip", count=6)
+    draw_archive(tmp_path / "2.zip", count=6)
+    draw_archive(tmp_path / "other.zip", count=6, seed=1)
+    assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
+    assert (tmp_path / "1.zip").read_bytes() != (tmp_path / "other.zip").read_bytes()
+    assert zipfile.ZipFile(tmp_path / "1.zip").namelist()[:2] == ["train/cat.0.jpg", "train/cat.1.jpg"]
+    with open_pictures(tmp_path / "1.zip") as archive:
+        assert {label: len(members) for label, members in archive.members.items()} == {"cat": 6, "dog": 6}
+        sizes = {decode(archive.read(member)).size for member in archive.members["dog"]}
+    assert len(sizes) == 6
+    assert all(300 <= side <= 500 for size in sizes for side in size)
+
+
+def test_a_larger_archive_begins_with_the_smaller(tmp_path):
+    draw_archive(tmp_path / "1.zip", count=2)
+    draw_archive(tmp_path / "2.zip", count=3)
+    small, large = zipfile.ZipFile(tmp_path / "1.zip"), zipfile.ZipFile(tmp_path / "2.zip")
+    assert all(small.read(name) == large.read(name) for name in small.namelist())
+
+
+def test_the_mean_colour_does_not_tell_the_species():
+    """Else a network would learn the paint, not the animal."""
+    means = {
+        species: np.array(
+            [np.asarray(draw_picture(species, np.random.default_rng([3, n]))).mean((0, 1)) for n in range(60)]
+        )
+        for species in ("cat", "dog")
+    }
+    gap = means["cat"].mean(0) - means["dog"].mean(0)
+    assert (np.abs(gap) < 2.5 * np.sqrt(means["cat"].var(0) / 60 + means["dog"].var(0) / 60)).all()

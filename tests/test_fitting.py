@@ -1,0 +1,85 @@
+"""Fitting keeps the best epoch, repeats itself, and stops when the loss is no number."""
+
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+
+from smallvision import precision
+from smallvision.convnet import baseline
+from smallvision.errors import DivergedError
+from smallvision.fitting import fit
+from smallvision.modelfile import probabilities
+
+RNG = np.random.default_rng(1)
+
+
+def bright_and_dark(count, classes=2):
+    """Classes that differ by brightness, so that a few steps learn something."""
+    labels = np.arange(count) % classes
+    noise = RNG.integers(0, 80, (count, 46, 46, 3))
+    return (noise + labels[:, None, None, None] * (160 // (classes - 1))).astype(np.uint8), labels
+
+
+TRAIN, VALIDATION = bright_and_dark(24), bright_and_dark(12)
+OPTIONS = {"epochs": 4, "batch_size": 8, "lr": 1e-3, "seed": 7, "precision": "float32"}
+
+
+def fit_tiny(train=TRAIN, validation=VALIDATION, classes=2, **options):
+    return fit(partial(baseline, 46, classes), train, validation, **OPTIONS | options)
+
+
+def test_the_best_epoch_is_kept():
+    result = fit_tiny()
+    accuracies = [row["val_acc"] for row in result.history]
+    best = result.history[result.best_epoch - 1]
+    assert best["val_acc"] == max(accuracies)
+    assert best["val_loss"] == min(row["val_loss"] for row in result.history if row["val_acc"] == max(accuracies))
+    result.model.compile(loss="binary_crossentropy", metrics=["acc"])
+    again = result.model.evaluate(VALIDATION[0].astype(np.float32) / 255, VALIDATION[1], verbose=0, return_dict=True)
+    assert again["acc"] == pytest.approx(best["val_acc"])
+    assert again["loss"] == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+def test_a_seed_gives_the_same_weights_bit_for_bit(arithmetic):
+    first, second, other = (fit_tiny(epochs=2, precision=arithmetic, seed=seed) for seed in (7, 7, 8))
+    assert first.history == second.history
+    pairs = list(zip(first.model.get_weights(), second.model.get_weights(), strict=True))
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    assert not np.array_equal(first.model.get_weights()[0], other.model.get_weights()[0])
+
+
+def test_the_kept_model_is_float32_whatever_it_was_trained_in():
+    model = fit_tiny(epochs=1, precision="bfloat16").model
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_three_classes_learn_too():
+    result = fit_tiny(bright_and_dark(30, 3), bright_and_dark(15, 3), classes=3, epochs=6)
+    rows = probabilities(result.model, VALIDATION[0])
+    assert rows.shape == (12, 3)
+    assert np.allclose(rows.sum(axis=1), 1)
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_a_loss_that_is_no_number_names_epoch_and_rate():
+    with pytest.raises(DivergedError, match=r"became (nan|inf) in epoch \d at lr 1e\+30; lower `lr`"):
+        fit_tiny(lr=1e30)
+
+
+def test_lines_instead_of_a_bar_where_there_is_no_terminal(capsys):
+    fit_tiny(epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2  ")
+    assert all(f"  {key} " in lines[0] for key in ("acc", "loss", "val_acc", "val_loss"))
+    assert max(map(len, lines)) < 100
+
+
+def test_precision_is_kept_or_chosen():
+    assert precision.choose("float32") == "float32"
+    assert precision.choose("bfloat16") == "bfloat16"
+    assert precision.choose("auto") in ("float32", "bfloat16")

@@ -1,0 +1,170 @@
+"""From pictures to a model, its scores and its predictions, each a process of its own."""
+
+import csv
+import hashlib
+import json
+import pickle
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Project, assert_one_line, jpeg, kaggle_members, write_zip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Project:
+    folder = tmp_path_factory.mktemp("project")
+    project = Project(folder)
+    write_zip(project.archive, kaggle_members(8))
+    for result in (project.split(), project.train(), project.evaluate()):
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""  # neither CUDA nor oneDNN
+    return project
+
+
+@pytest.fixture
+def model(trained: Project, tmp_path):
+    """A copy of the model and its card, to be harmed."""
+    for name in ("model.keras", "model.json"):
+        (tmp_path / name).write_bytes((trained.folder / name).read_bytes())
+    return tmp_path / "model.keras"
+
+
+def read_rows(path):
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def predict(project: Project, *arguments: str):
+    return project.run("smallvision.predict", "--model", "model.keras", *arguments)
+
+
+def test_training_writes_model_metrics_and_history(trained: Project):
+    metrics = json.loads((trained.folder / "train.json").read_text())
+    assert (metrics["source"], metrics["recipe"], metrics["precision"]) == ("pictures.zip", "baseline", "float32")
+    assert metrics["best_epoch"] == 1
+    rows = read_rows(trained.folder / "history.csv")
+    assert [row["epoch"] for row in rows] == ["1"]
+    assert float(rows[0]["val_acc"]) == pytest.approx(metrics["val_acc"], abs=1e-4)
+    card = json.loads((trained.folder / "model.json").read_text())
+    assert card["classes"] == ["cat", "dog"]
+    assert card["image_size"] == 46
+    assert card["sha256"] == metrics["model_sha256"]
+
+
+def test_evaluation_scores_every_test_picture_once(trained: Project):
+    metrics = json.loads((trained.folder / "test.json").read_text())
+    rows = read_rows(trained.folder / "confusion.csv")
+    assert metrics["n"] == len(rows) == 4
+    assert [row["actual"] for row in rows] == ["cat", "cat", "dog", "dog"]
+    assert metrics["acc"] == sum(row["actual"] == row["predicted"] for row in rows) / 4
+    assert metrics["acc_low"] < metrics["acc"] < metrics["acc_high"] or metrics["acc"] in (0, 1)
+
+
+def test_predict_agrees_with_evaluate_and_names_what_it_cannot_read(trained: Project, tmp_path):
+    pictures = sorted((trained.pictures / "test").rglob("*.jpg"))
+    (tmp_path / "bad.jpg").write_bytes(jpeg(1)[:500])
+    result = predict(trained, str(pictures[0]), str(tmp_path / "bad.jpg"), "nowhere.jpg", *map(str, pictures[1:]))
+    assert result.returncode == 3
+    lines = [line.rsplit(" ", 2) for line in result.stdout.splitlines()]
+    assert [line[0] for line in lines] == [str(path) for path in pictures]
+    confusion = read_rows(trained.folder / "confusion.csv")
+    assert [line[1] for line in lines] == [row["predicted"] for row in confusion]
+    assert all(0.5 <= float(line[2]) <= 1 for line in lines)
+    errors = result.stderr.splitlines()
+    assert "bad.jpg: damaged" in errors[0]
+    assert errors[1] == "predict: nowhere.jpg: No such file or directory"
+    assert errors[2] == "predict: 2 of 6 pictures could not be read"
+
+
+def test_predict_in_json_takes_any_format_and_name(trained: Project, tmp_path):
+    odd = tmp_path / "-rf \n<b>ä.jpg"
+    Image.fromarray(np.full((90, 90), 40000, np.uint16)).save(odd, "PNG")
+    result = predict(trained, "--json", "--", str(odd))
+    assert result.returncode == 0, result.stderr
+    (line,) = result.stdout.splitlines()
+    answer = json.loads(line)
+    assert answer["picture"] == str(odd)
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert answer["class"] == max(answer["probabilities"], key=answer["probabilities"].get)
+
+
+def test_a_missing_model_is_named(project: Project):
+    assert_one_line(predict(project, "x.jpg"), 3, "predict: model.keras: not found; `dvc repro train` makes it")
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "other card"])
+def test_a_changed_model_is_refused(project: Project, model, harm):
+    data = bytearray(model.read_bytes())
+    if harm == "flipped":
+        data[len(data) // 2] ^= 1
+    model.write_bytes(data[: len(data) // 2] if harm == "cut" else data)
+    if harm == "other card":
+        card = model.with_suffix(".json")
+        card.write_text(card.read_text().replace('"sha256": "', '"sha256": "0'))
+    result = project.run("smallvision.predict", "--model", str(model), "x.jpg")
+    assert_one_line(result, 3, "not the model that", "describes")
+
+
+def test_a_pickle_is_never_loaded(project: Project, tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "harmed"), "w"))
+
+    for name in ("model.pkl", "model.h5"):
+        (tmp_path / name).write_bytes(pickle.dumps(Harm()))
+        result = project.run("smallvision.predict", "--model", str(tmp_path / name), "x.jpg")
+        assert_one_line(result, 3, "expected a .keras file; other formats can run code")
+    assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.slow
+def test_a_model_with_code_inside_is_refused(project: Project, model, tmp_path):
+    """A Lambda layer carries Python bytecode; Keras' safe mode refuses it."""
+    inputs = keras.Input((46, 46, 3))
+    flat = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(lambda x: x * 2)(inputs))
+    keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(flat)).save(model)
+    card = json.loads(model.with_suffix(".json").read_text())
+    card["sha256"] = hashlib.sha256(model.read_bytes()).hexdigest()
+    model.with_suffix(".json").write_text(json.dumps(card))
+    (tmp_path / "x.jpg").write_bytes(jpeg(1))
+    result = project.run("smallvision.predict", "--model", str(model), str(tmp_path / "x.jpg"))
+    assert_one_line(result, 3, "cannot be loaded", "Lambda")
+
+
+def test_a_model_of_other_pictures_is_refused(trained: Project, project: Project):
+    for name in ("model.keras", "model.json"):
+        (project.folder / name).write_bytes((trained.folder / name).read_bytes())
+    write_zip(
+        project.archive,
+        {f"{label}/{n}.jpg": jpeg(n + 50 * (label == "owl")) for label in ("hen", "owl") for n in range(8)},
+    )
+    assert project.split().returncode == 0
+    assert_one_line(project.evaluate(), 3, "model.keras: knows cat, dog, the pictures show hen, owl; `dvc repro`")
+
+
+def test_a_picture_changed_after_the_split_is_named(trained: Project, project: Project):
+    write_zip(project.archive, kaggle_members(8))
+    assert project.split().returncode == 0
+    victim = next((project.pictures / "train/dog").iterdir())
+    victim.write_bytes(jpeg(77))
+    assert_one_line(project.train(), 3, f"data/pictures/train/dog/{victim.name}: changed since `split` wrote it")
+    victim.unlink()
+    assert_one_line(project.train(), 3, f"data/pictures/train/dog/{victim.name}: missing; `dvc repro -f split`")
+    assert not (project.folder / "model.keras").exists()
+
+
+@pytest.mark.slow
+def test_divergence_exits_6_and_keeps_the_old_model(trained: Project, project: Project):
+    write_zip(project.archive, kaggle_members(8))
+    assert project.split().returncode == 0
+    assert zipfile.is_zipfile(trained.folder / "model.keras")
+    (project.folder / "model.keras").write_bytes(b"old")
+    text = (project.folder / "params.yaml").read_text().replace("1.0e-4", "1.0e+30").replace("epochs: 1", "epochs: 3")
+    (project.folder / "params.yaml").write_text(text)
+    result = project.train()
+    assert_one_line(result, 6, "train: the ", "loss became", "lower `lr`")
+    assert (project.folder / "model.keras").read_bytes() == b"old"
+    assert not (project.folder / "train.json").exists()

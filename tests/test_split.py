@@ -1,0 +1,157 @@
+"""The book's split, without bad pictures, and without duplicates across subsets."""
+
+import hashlib
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from smallvision.errors import InputError
+from smallvision.manifest import SUBSETS
+from stages.split import assign, source_name, split
+from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
+
+SIZES = {"train": 4, "validation": 2, "test": 2}
+
+
+def run_split(folder, members, sizes=SIZES):
+    return split(write_zip(folder / "archive.zip", members), folder / "pictures", sizes, "drawn")
+
+
+def names(manifest, subset, label):
+    return [entry.name for entry in manifest.subset(subset) if entry.label == label]
+
+
+def written(folder):
+    return sorted(path.relative_to(folder / "pictures").as_posix() for path in (folder / "pictures").rglob("*.*"))
+
+
+def test_pictures_are_shared_out_by_number_and_bytes_are_kept(tmp_path):
+    members = kaggle_members(9)
+    manifest = run_split(tmp_path, dict(reversed(members.items())))
+    for label in ("cat", "dog"):
+        assert names(manifest, "train", label) == [f"{label}.{n}.jpg" for n in range(4)]
+        assert names(manifest, "validation", label) == [f"{label}.{n}.jpg" for n in (4, 5)]
+        assert names(manifest, "test", label) == [f"{label}.{n}.jpg" for n in (6, 7)]
+    for entry in manifest.pictures:
+        data = (tmp_path / "pictures" / entry.path).read_bytes()
+        assert data == members[entry.source]
+        assert hashlib.sha256(data).hexdigest() == entry.sha256
+    assert len(written(tmp_path)) == 16 + 1
+    assert manifest.classes == ["cat", "dog"]
+    assert manifest.labels("test") == [0, 0, 1, 1]
+
+
+def test_the_next_picture_takes_the_place_of_a_bad_one(tmp_path):
+    members = kaggle_members(11)
+    members["train/cat.1.jpg"] = members["train/cat.1.jpg"][:-300]
+    members["train/cat.6.jpg"] = b"no picture"
+    members["train/cat.8.jpg"] = b""
+    manifest = run_split(tmp_path, members)
+    assert names(manifest, "train", "cat") == ["cat.0.jpg", "cat.9.jpg", "cat.2.jpg", "cat.3.jpg"]
+    assert names(manifest, "validation", "cat") == ["cat.4.jpg", "cat.5.jpg"]
+    assert names(manifest, "test", "cat") == ["cat.10.jpg", "cat.7.jpg"]
+    assert {row["source"]: row["reason"].split()[0] for row in manifest.rejected} == {
+        "train/cat.1.jpg": "damaged:",
+        "train/cat.6.jpg": "no",
+        "train/cat.8.jpg": "an",
+    }
+
+
+def test_a_copy_in_another_subset_moves_to_the_first(tmp_path):
+    members = kaggle_members(8)
+    with Image.open(io.BytesIO(members["train/dog.0.jpg"])) as image:
+        data = io.BytesIO()
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(data, "JPEG", quality=70)
+    members["train/dog.7.jpg"] = data.getvalue()
+    manifest = run_split(tmp_path, members)
+    assert manifest.duplicates == [["train/dog.0.jpg", "train/dog.7.jpg"]]
+    assert sorted(names(manifest, "train", "dog")) == ["dog.0.jpg", "dog.1.jpg", "dog.2.jpg", "dog.7.jpg"]
+    assert sorted(names(manifest, "test", "dog")) == ["dog.3.jpg", "dog.6.jpg"]
+    assert names(manifest, "train", "cat") == ["cat.0.jpg", "cat.1.jpg", "cat.2.jpg", "cat.3.jpg"]
+
+
+@given(st.data())
+def test_no_group_of_duplicates_is_in_two_subsets(data):
+    sizes = {subset: data.draw(st.integers(1, 5)) for subset in SUBSETS}
+    total = sum(sizes.values())
+    labels = [label for label in "abc"[: data.draw(st.integers(2, 3))] for _ in range(total)]
+    group_of = data.draw(st.lists(st.integers(0, 12), min_size=len(labels), max_size=len(labels)))
+    groups = [[i for i, g in enumerate(group_of) if g == wanted] for wanted in range(5)]
+    groups = [group for group in groups if len(group) > 1]
+    try:
+        subsets = assign(labels, groups, sizes)
+    except InputError as error:
+        assert "pictures show the same" in str(error)
+        return
+    for group in groups:
+        assert len({subsets[index] for index in group}) == 1
+    for label in set(labels):
+        got = [subset for subset, each in zip(subsets, labels, strict=True) if each == label]
+        assert {subset: got.count(subset) for subset in SUBSETS} == sizes
+
+
+def test_too_few_pictures_are_counted_before_anything_is_written(tmp_path):
+    members = kaggle_members(8)
+    members["train/dog.3.jpg"] = b"no picture"
+    run_split(tmp_path, kaggle_members(8))
+    before = written(tmp_path)
+    with pytest.raises(InputError) as caught:
+        run_split(tmp_path, members)
+    assert "cat: have 8, need 8, dog: have 7, need 8 (1 rejected)" in str(caught.value)
+    assert written(tmp_path) == before
+
+
+def test_nothing_is_left_of_a_larger_split(tmp_path):
+    run_split(tmp_path, kaggle_members(8))
+    run_split(tmp_path, kaggle_members(8), {"train": 1, "validation": 1, "test": 1})
+    assert len(written(tmp_path)) == 6 + 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.zip", "pictures"]
+
+
+def test_names_that_repeat_in_a_class_get_their_folders(tmp_path):
+    members = {
+        f"{year}/{label}/{n}.jpg": jpeg(hash((year, label, n)) % 9999)
+        for year in (1, 2)
+        for label in "ab"
+        for n in range(4)
+    }
+    manifest = run_split(tmp_path, members)
+    assert names(manifest, "train", "a") == [f"1__a__{n}.jpg" for n in range(4)]
+
+
+def test_the_same_manifest_on_every_run_and_order_of_members(tmp_path):
+    first = run_split(tmp_path / "1", kaggle_members(9))
+    second = run_split(tmp_path / "2", dict(reversed(kaggle_members(9).items())))
+    assert first.pictures == second.pictures
+
+
+def test_reports_name_no_folder_of_this_machine():
+    assert source_name("drawn") == "drawn"
+    assert source_name("/home/me/photos.zip") == "photos.zip"
+    assert source_name("https://me:secret@host/a/photos.zip?token=1") == "photos.zip"
+
+
+def test_the_stage_reports_and_refuses(project: Project):
+    write_zip(project.archive, kaggle_members(8))
+    result = project.split()
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "split: pictures.zip: cat, dog: 8 train, 4 validation, 4 test\n"
+    assert json.loads((project.pictures / "manifest.json").read_text())["source"] == "pictures.zip"
+    project.write_params(text=PARAMS.replace("train: 4", "train: 40"))
+    assert_one_line(project.split(), 3, "split: too few usable pictures: cat: have 8, need 44, dog: have 8, need 44")
+    assert len(list((project.pictures / "train").rglob("*.jpg"))) == 8
+
+
+def test_the_stage_names_a_missing_archive(project: Project):
+    assert_one_line(project.split(), 3, "split: data/raw/archive.zip: not found; `dvc repro fetch` makes it")
+
+
+def test_the_stage_names_what_is_no_archive(project: Project):
+    project.archive.parent.mkdir(parents=True)
+    project.archive.write_bytes(np.random.default_rng(1).bytes(1000))
+    assert_one_line(project.split(), 3, "split: archive.zip is no complete zip archive")
