@@ -24,6 +24,11 @@ class Card:
     image_size: int
     sha256: str
 
+    @property
+    def short(self) -> str:
+        """Enough of the hash to tell whose metrics these are."""
+        return self.sha256[:12]
+
 
 def card_path(model_path: Path) -> Path:
     """The card lies beside its model: `model.json` beside `model.keras`."""

@@ -46,7 +46,7 @@ def main() -> None:
     scores = score(labels, predicted, card.classes)
     write_text(arguments.confusion, confusion_csv(confusion_rows(labels, predicted, card.classes)))
     rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
-    write_json(arguments.metrics, {"source": manifest.source, "recipe": card.recipe, **rounded})
+    write_json(arguments.metrics, {"source": manifest.source, "recipe": card.recipe, "model": card.short, **rounded})
     print(
         f"evaluate: {card.recipe} on {manifest.source}: test accuracy {scores['acc']:.1%} "
         f"({scores['acc_low']:.1%} to {scores['acc_high']:.1%} at 95%) of {scores['n']} pictures"

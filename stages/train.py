@@ -84,7 +84,7 @@ def main() -> None:
             "best_epoch": result.best_epoch,
             **{key: round(value, 4) for key, value in best.items()},
             "seconds": round(time.monotonic() - start, 1),
-            "model_sha256": card.sha256,
+            "model": card.short,
         },
     )
     print(
