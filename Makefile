@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all setup test test-all lint pins clean
+.PHONY: all setup test test-slow lint pins clean
 all: setup
 	dvc repro
 
@@ -20,8 +20,8 @@ setup: .venv/installed
 test: setup
 	pytest
 
-test-all: setup
-	pytest -m "slow or not slow"
+test-slow: setup
+	pytest -m slow
 
 lint: setup
 	ruff check .

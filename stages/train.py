@@ -82,9 +82,11 @@ def main() -> None:
             "recipe": card.recipe,
             "precision": arithmetic,
             "best_epoch": result.best_epoch,
-            **{key: round(value, 4) for key, value in best.items()},
+            "train_acc": round(best["acc"], 4),
+            "train_loss": round(best["loss"], 4),
+            "val_acc": round(best["val_acc"], 4),
+            "val_loss": round(best["val_loss"], 4),
             "seconds": round(time.monotonic() - start, 1),
-            "model": card.short,
         },
     )
     print(

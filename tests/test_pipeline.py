@@ -1,0 +1,210 @@
+"""Real DVC in real Git repositories: what runs when, and that every line of the README's works."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import ruamel.yaml
+
+from tests.conftest import ROOT, kaggle_members, write_zip
+
+pytestmark = pytest.mark.slow
+
+EVERYTHING = ["fetch", "split", "train", "evaluate"]
+SMALL = {
+    "split.train": 4,
+    "split.validation": 2,
+    "split.test": 2,
+    "image_size": 46,
+    "batch_size": 4,
+    "precision": "float32",
+    "recipes": {"baseline": {"epochs": 1}, "other": {"epochs": 1}},
+}
+
+
+class Repository:
+    """A Git repository of the project with small pictures and a short training."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # `python` in dvc.yaml must be the Python that runs the tests.
+        self._environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(self, *command: str, check: bool = True) -> str:
+        result = subprocess.run(
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        output = result.stdout + result.stderr
+        assert result.returncode == 0 or not check, output
+        return output
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--message=state")
+
+    def change(self, **values: object) -> None:
+        """Edit params.yaml as a person would: keys with dots, comments kept."""
+        yaml = ruamel.yaml.YAML()
+        path = self.folder / "params.yaml"
+        content = yaml.load(path.read_text(encoding="utf-8"))
+        for key, value in values.items():
+            section = content
+            *parents, last = key.split(".")
+            for parent in parents:
+                section = section[parent]
+            section[last] = value
+        with path.open("w", encoding="utf-8") as file:
+            yaml.dump(content, file)
+
+    def reproduce(self) -> list[str]:
+        """Run `dvc repro` and return the stages that ran."""
+        return re.findall(r"^Running stage '(\w+)':$", self.run("dvc", "repro"), re.M)
+
+    def clone(self, folder: Path) -> "Repository":
+        self.run("git", "clone", "--quiet", str(self.folder), str(folder))
+        return Repository(folder)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Repository:
+    """The working tree as Git sees it, run once and committed."""
+    folder = tmp_path_factory.mktemp("project") / "a clone"
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).exists() and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    repository = Repository(folder)
+    repository.run("git", "init", "--quiet", "--initial-branch=main")
+    source = write_zip(tmp_path_factory.mktemp("source") / "pictures.zip", kaggle_members(8))
+    repository.change(source=str(source), **SMALL)
+    repository.commit()
+    assert repository.reproduce() == EVERYTHING
+    repository.commit()
+    return repository
+
+
+@pytest.fixture
+def base(repository: Repository) -> Repository:
+    """The repository as it was committed, pictures and model included."""
+    repository.run("git", "checkout", "--quiet", "--", ".")
+    repository.run("dvc", "checkout", "--quiet")
+    return repository
+
+
+def test_a_second_run_does_nothing(base: Repository):
+    assert base.reproduce() == []
+    assert base.run("git", "status", "--short") == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("recipes.other.epochs", 5, []),
+        ("lr", 1e-5, ["train", "evaluate"]),
+        ("seed", 43, ["train", "evaluate"]),
+        ("image_size", 48, ["train", "evaluate"]),
+        ("batch_size", 3, ["train", "evaluate"]),
+        ("precision", "auto", ["train", "evaluate"]),
+        ("recipe", "other", ["train", "evaluate"]),
+        ("recipes.baseline.epochs", 2, ["train", "evaluate"]),
+        ("split.train", 3, ["split", "train", "evaluate"]),
+        ("split.validation", 1, ["split", "train", "evaluate"]),
+        ("split.test", 1, ["split", "train", "evaluate"]),
+    ],
+)
+def test_a_parameter_runs_exactly_the_stages_that_depend_on_it(base: Repository, key, value, stages):
+    base.change(**{key: value})
+    assert base.reproduce() == stages
+
+
+def test_another_source_runs_everything(base: Repository, tmp_path):
+    others = {name.replace("cat", "owl"): data for name, data in kaggle_members(8).items()}
+    base.change(source=str(write_zip(tmp_path / "owls.zip", others)))
+    assert base.reproduce() == EVERYTHING
+    metrics = json.loads((base.folder / "metrics/test.json").read_text())
+    assert metrics["source"] == "owls.zip"
+    assert "recall_owl" in metrics
+
+
+def test_a_wrong_parameter_stops_dvc_with_our_line(base: Repository):
+    output = base.run("dvc", "exp", "run", "-S", "lr=abc", check=False)
+    assert "train: params.yaml: lr: expected a valid number, received 'abc'" in output
+    assert "Traceback" not in output
+
+
+def test_an_experiment_in_the_workspace(base: Repository):
+    base.run("dvc", "exp", "run", "--name", "slow", "-S", "lr=1e-5")
+    assert "lr: 1e-05" in (base.folder / "params.yaml").read_text()
+    (changed,) = json.loads(base.run("dvc", "params", "diff", "--json"))["params.yaml"].items()
+    assert changed == ("lr", {"old": 1e-4, "new": 1e-5, "diff": -9e-05})
+    assert "val_acc" in base.run("dvc", "metrics", "diff", "--all")
+    assert "slow" in base.run("dvc", "exp", "show", "--csv")
+
+
+def test_experiments_beside_the_workspace(base: Repository):
+    """--temp and --queue run in copies of what Git tracks."""
+    base.run("dvc", "exp", "run", "--temp", "--name", "aside", "-S", "seed=7")
+    base.run("dvc", "exp", "run", "--queue", "--name", "queued", "-S", "recipe=baseline,other", "-S", "seed=8")
+    assert base.run("git", "status", "--short") == ""
+    base.run("dvc", "queue", "start")
+    deadline = time.monotonic() + 240
+    while (status := base.run("dvc", "queue", "status")).count("Success") < 2 and time.monotonic() < deadline:
+        assert "Failed" not in status, base.run("dvc", "queue", "logs", "queued-1")
+        time.sleep(1)
+    shown = base.run("dvc", "exp", "show", "--csv")
+    assert all(name in shown for name in ("aside", "queued-1", "queued-2"))
+
+
+def test_metrics_and_plots_can_be_shown(base: Repository):
+    shown = json.loads(base.run("dvc", "metrics", "show", "--json"))[""]["data"]
+    assert shown["metrics/test.json"]["data"]["n"] == 4
+    assert shown["metrics/train.json"]["data"]["precision"] == "float32"
+    base.run("dvc", "plots", "show")
+    page = (base.folder / "dvc_plots/index.html").read_text()
+    assert all(name in page for name in ("val_acc", "val_loss", "confusion of the test pictures"))
+
+
+def test_a_fresh_clone_makes_the_same_metrics(base: Repository, tmp_path):
+    clone = base.clone(tmp_path / "clone")
+    assert clone.reproduce() == EVERYTHING
+    ours, theirs = (
+        [json.loads((r.folder / f"metrics/{name}.json").read_text()) for name in ("train", "test")]
+        for r in (base, clone)
+    )
+    for metrics in [*ours, *theirs]:
+        # A .keras file holds the time it was saved, so its hash is new each time.
+        metrics.pop("seconds", None)
+        metrics.pop("model", None)
+    assert ours == theirs
+
+
+def test_the_default_source_runs_without_anything_else(base: Repository):
+    base.change(source="drawn")
+    assert base.reproduce() == EVERYTHING
+    assert json.loads((base.folder / "metrics/test.json").read_text())["source"] == "drawn"
+
+
+def test_the_committed_lock_and_metrics_are_in_step():
+    """Code, parameters and metrics are those of dvc.lock; data/ is not in Git, and may be missing."""
+    result = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    problems = []
+    for stage, changes in json.loads(result.stdout).items():
+        for change in changes:
+            files = next(iter(change.values())) if isinstance(change, dict) else {change: "changed"}
+            problems += [f"{stage}: {file} {state}" for file, state in files.items() if not file.startswith("data/")]
+    assert not problems, "run `make`, then commit dvc.lock and metrics/"
