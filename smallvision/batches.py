@@ -5,36 +5,62 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from smallvision import augment
+from smallvision.params import Augment
+
 EVALUATION_BATCH = 100
 
 
 def training_batches(
-    pictures: np.ndarray, labels: np.ndarray, batch_size: int, seed: int, first_epoch: int = 0
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int,
+    seed: int,
+    options: Augment | None = None,
+    first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Yield the training pictures for ever, each epoch in an order of its own.
 
-    The order is a function of (seed, epoch) alone, so training that starts again at an epoch sees
-    the same batches. The last batch of an epoch holds what is left over.
+    Order and augmentation are functions of (seed, epoch, picture) alone, so training that starts
+    again at an epoch sees the same batches. The last batch of an epoch holds what is left over.
 
     Args:
         pictures: uint8 array `(n, size, size, 3)`.
-        labels: integer array `(n,)`.
+        labels: array `(n,)`, or `(n, classes)` of shares.
         batch_size: pictures per batch.
-        seed: of the order.
+        seed: of order and augmentation.
+        options: of the augmentation, if any.
         first_epoch: the epoch to start with, from 0.
 
     Returns:
-        Batches of float32 `(batch, size, size, 3)` in [0, 1], and float32 `(batch,)`.
+        Batches of float32 `(batch, size, size, 3)` in [0, 1], and float32 labels `(batch, ...)`.
     """
-    fetch = _fetcher(pictures, labels)
+    fetch, count = _fetcher(pictures, labels), len(pictures)
+    alpha = options.mixup if options else 0
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(pictures)), seed=key)
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=key)
+        draws = augment.draw(count, key) if options else {}
+        rows = {"index": order} | {name: tf.gather(numbers, order) for name, numbers in draws.items()}
+        if not alpha:
+            return tf.data.Dataset.from_tensor_slices((rows,)).batch(batch_size)
+        # Each is mixed with the one before it in the epoch, whatever the batch.
+        others = tf.nest.map_structure(lambda values: tf.roll(values, 1, axis=0), rows)
+        shares = tf.gather(augment.draw_shares(count, key, alpha), order)
+        return tf.data.Dataset.from_tensor_slices((rows, others, shares)).batch(batch_size)
+
+    def prepare(rows: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        batch, targets = fetch(rows["index"])
+        return (augment.augment(batch, rows, options) if options else batch), targets
+
+    def prepare_mixed(
+        rows: dict[str, tf.Tensor], others: dict[str, tf.Tensor], shares: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return augment.mix(prepare(rows), prepare(others), shares)
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-    return epochs.flat_map(one_epoch).map(fetch, num_parallel_calls=1).prefetch(4)
+    return epochs.flat_map(one_epoch).map(prepare_mixed if alpha else prepare, num_parallel_calls=1).prefetch(4)
 
 
 def evaluation_batches(pictures: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:

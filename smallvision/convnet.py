@@ -3,18 +3,19 @@
 from keras import Input, Model, Sequential, layers
 
 
-def baseline(image_size: int, class_count: int) -> Model:
+def baseline(image_size: int, class_count: int, dropout: float = 0) -> Model:
     """Build the book's convnet: 3,453,121 parameters at 150 pixels and two classes.
 
     Args:
         image_size: side of the square RGB input in [0, 1], pixels, at least 46.
         class_count: number of classes.
+        dropout: share of the flattened features dropped in training; the book's second network has 0.5.
 
     Returns:
         A model `(batch, image_size, image_size, 3)` -> `(batch, 1)`, the probability of the second
         of two classes, or `(batch, class_count)`, the probability of each.
 
-    Source: F. Chollet, *Deep Learning with Python*, 2017, listing 5.5.
+    Source: F. Chollet, *Deep Learning with Python*, 2017, listings 5.5 and 5.13.
     """
     return Sequential(
         [
@@ -28,6 +29,7 @@ def baseline(image_size: int, class_count: int) -> Model:
             layers.Conv2D(128, 3, activation="relu"),
             layers.MaxPooling2D(2),
             layers.Flatten(),
+            *([layers.Dropout(dropout)] if dropout else []),
             layers.Dense(512, activation="relu"),
             output_layer(class_count),
         ],

@@ -11,6 +11,7 @@ import numpy as np
 
 from smallvision.batches import evaluation_batches, training_batches
 from smallvision.errors import DivergedError
+from smallvision.params import Augment
 
 HISTORY_KEYS = ("acc", "loss", "val_acc", "val_loss")
 
@@ -75,6 +76,7 @@ def fit(
     lr: float,
     seed: int,
     precision: str,
+    augment: Augment | None = None,
 ) -> Fit:
     """Train a network with RMSprop and keep the epoch with the best validation accuracy.
 
@@ -86,6 +88,7 @@ def fit(
         batch_size: pictures per step.
         lr: step size.
         seed: of the weights and the order of the pictures.
+        augment: random changes of the training pictures; validation pictures are never changed.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
 
     Raises:
@@ -95,15 +98,20 @@ def fit(
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     model = build()
     binary = model.output_shape[-1] == 1
+    if not binary:  # one column a class, so that labels can be mixed
+        train, validation = (
+            (pictures, np.eye(model.output_shape[-1], dtype=np.float32)[labels])
+            for pictures, labels in (train, validation)
+        )
     model.compile(
         optimizer=keras.optimizers.RMSprop(lr),
-        loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
+        loss="binary_crossentropy" if binary else "categorical_crossentropy",
         metrics=["acc"],
     )
     on_terminal = sys.stdout.isatty()
     watch = _Watch(lr, show_lines=not on_terminal)
     model.fit(
-        training_batches(*train, batch_size, seed),
+        training_batches(*train, batch_size, seed, augment),
         steps_per_epoch=math.ceil(len(train[0]) / batch_size),
         epochs=epochs,
         validation_data=evaluation_batches(*validation),

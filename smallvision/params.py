@@ -23,6 +23,7 @@ Count = Annotated[Whole, Field(ge=1, le=10_000_000)]
 ImageSize = Annotated[Whole, Field(ge=46, le=1024)]
 BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
 LearningRate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
@@ -37,10 +38,40 @@ class Split(_Section):
     test: Count
 
 
+class Augment(_Section):
+    """How far training pictures are changed at random; 0 turns a transformation off.
+
+    Geometry is drawn uniformly from plus and minus the value: `rotation` in degrees, `shift` in
+    sides, `shear` in sides per side, `zoom` as a share. `flip` mirrors half of the pictures. `crop`
+    is the smallest share of the area that is kept. `fill` says what lies beyond the edge.
+    `brightness` is added, of the range from black to white; `contrast` and `saturation` are shares.
+    `erase` is the share of pictures that lose a square; `mixup` is alpha of the Beta distribution
+    by which each picture is mixed with another (training accuracy then means nothing).
+    """
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0
+    shift: Share = 0
+    shear: Share = 0
+    zoom: Annotated[float, Field(ge=0, lt=1)] = 0
+    flip: bool = False
+    crop: Share = 0
+    fill: Literal["nearest", "reflect"] = "nearest"
+    brightness: Share = 0
+    contrast: Share = 0
+    saturation: Share = 0
+    erase: Share = 0
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0
+
+
 class Recipe(_Section):
-    """How to train; `image_size`, `batch_size` and `lr` override the global ones."""
+    """How to train; `image_size`, `batch_size` and `lr` override the global ones.
+
+    `dropout` is the share of units dropped before the dense layer.
+    """
 
     epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0
+    augment: Augment | None = None
     image_size: ImageSize | None = None
     batch_size: BatchSize | None = None
     lr: LearningRate | None = None
@@ -115,7 +146,7 @@ def _explain(error: ErrorDetails) -> str:
 
 def _section_keys(section: list[str]) -> Iterable[str]:
     if section[:1] == ["recipes"]:
-        return Recipe.model_fields
+        return Augment.model_fields if section[2:] == ["augment"] else Recipe.model_fields
     return Split.model_fields if section == ["split"] else Params.model_fields
 
 

@@ -56,7 +56,7 @@ def main() -> None:
 
     arithmetic = precision.choose(params.precision)
     result = fit(
-        partial(convnet.baseline, image_size, len(manifest.classes)),
+        partial(convnet.baseline, image_size, len(manifest.classes), recipe.dropout),
         subsets["train"],
         subsets["validation"],
         epochs=recipe.epochs,
@@ -64,6 +64,7 @@ def main() -> None:
         lr=recipe.lr or params.lr,
         seed=params.seed,
         precision=arithmetic,
+        augment=recipe.augment,
     )
     card = save_model(
         arguments.model,
