@@ -2,12 +2,15 @@
 
 Three layouts are recognised by their content:
 
-- Kaggle: `train.zip` inside, or `train/cat.0.jpg`: the label stands in the file's name;
+- Kaggle: `train.zip` inside, or `train/cat.0.jpg`: the label stands in the file's name, and every
+  folder holds all labels;
 - class folders: `anything/cat/picture.jpg`: the label is the folder's name;
 - PetImages: class folders named `Cat` and `Dog`, with stray files beside the pictures.
 """
 
+import lzma
 import re
+import shutil
 import stat
 import tempfile
 import zipfile
@@ -19,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from smallvision.errors import InputError
+from smallvision.errors import InputError, SurroundingsError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp")
 MAX_MEMBERS = 2_000_000
 MAX_PICTURE_BYTES = 200 * 2**20
-MAX_RATIO = 1000  # deflate's own limit is 1032
-_KAGGLE_NAME = re.compile(r"(?P<label>.+)\.\d+\.\w+")
+_KAGGLE_NAME = re.compile(r"(?P<label>[^.].*)\.\d+\.\w+")
+# What zipfile and the decompressors raise on damaged bytes.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, OSError)
 _ENCRYPTED = 0x1
 
 
@@ -67,49 +71,73 @@ class PictureArchive:
         """
         try:
             return self._archive.read(member.info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-            raise InputError(f"{member.path} cannot be read: {error}") from None
+        except _DAMAGE as error:
+            raise InputError(f"{self._name} is damaged at {member.path}: {error}; get it again") from None
 
 
 @contextmanager
-def open_pictures(path: Path) -> Iterator[PictureArchive]:
-    """Open an archive in any of the layouts.
+def open_pictures(path: Path, name: str = "") -> Iterator[PictureArchive]:
+    """Open an archive in any of the layouts; `name` is what the user calls it.
 
     Raises:
         InputError: no zip, an unsafe one, or none of the layouts.
     """
+    name = name or path.name
     with ExitStack() as stack:
-        archive = stack.enter_context(_open_zip(path, path.name))
+        archive = stack.enter_context(_open_zip(path, name))
         names = archive.namelist()
         nested = next((n for n in names if PurePosixPath(n).name == "train.zip"), None)
         if nested:
             # A copy, since seeking inside a member reads it again from its start.
             copy = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
-            with archive.open(nested) as source:
-                while block := source.read(2**20):
-                    copy.write(block)
-            archive = stack.enter_context(_open_zip(copy, f"{path.name}/{nested}"))
-        yield PictureArchive(archive, path.name)
+            needed, free = archive.getinfo(nested).file_size, shutil.disk_usage(path.parent).free
+            if needed > free:
+                raise SurroundingsError(f"{path.parent}: {needed} bytes needed to unpack {nested}, {free} free")
+            _unpack(archive, nested, copy, name)
+            archive, name = stack.enter_context(_open_zip(copy, f"{name}/{nested}")), f"{name}/{nested}"
+        yield PictureArchive(archive, name)
 
 
-def verify(path: Path) -> None:
-    """Read an archive to its end, so that a damaged one is found now and not by a later stage.
+def verify(path: Path, name: str) -> None:
+    """Read the pictures of an archive to their end, so that damage is found now and not by a later stage.
+
+    Args:
+        path: the archive.
+        name: what the user calls it.
 
     Raises:
         InputError: naming the archive and the member.
     """
-    with _open_zip(path, path.name) as archive:
-        try:
-            bad = archive.testzip()
-        except (zlib.error, EOFError, NotImplementedError, zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"{path.name} is damaged: {error}; get it again") from None
-    if bad is not None:
-        raise InputError(f"{path.name} is damaged at {bad}; get it again")
+    with open_pictures(path, name) as archive:
+        for members in archive.members.values():
+            for member in members:
+                archive.read(member)
 
 
-def natural_key(name: str) -> list[tuple[int, str]]:
+def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     """Sort key that puts `cat.2` before `cat.10`, the same on every system and locale."""
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"([0-9]+)", name)
+    # Digits compare as numbers by length, then by text: int() refuses thousands of them.
+    digits = [part.lstrip("0") for part in parts[1::2]]
+    keys = [(0, part) for part in parts]
+    keys[1::2] = [(len(part), part) for part in digits]
+    return keys, name
+
+
+def _unpack(archive: zipfile.ZipFile, nested: str, copy: IO[bytes], name: str) -> None:
+    try:
+        source = archive.open(nested)
+    except _DAMAGE as error:
+        raise InputError(f"{name} is damaged at {nested}: {error}; get it again") from None
+    with source:
+        while True:
+            try:
+                block = source.read(2**20)
+            except _DAMAGE as error:
+                raise InputError(f"{name} is damaged at {nested}: {error}; get it again") from None
+            if not block:
+                break
+            copy.write(block)
 
 
 def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
@@ -117,7 +145,7 @@ def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(file)
     except FileNotFoundError:
         raise InputError(f"{file}: not found; `dvc repro fetch` makes it") from None
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{name} is no complete zip archive ({error}); get it again") from None
     try:
         _refuse_unsafe(archive, name)
@@ -138,7 +166,7 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str) -> None:
             raise InputError(f"{name} has the unsafe member name {raw!r}; pack it again with relative names and /")
         if info.flag_bits & _ENCRYPTED:
             raise InputError(f"{name} is protected by a password; pack it again without one")
-        if _is_picture(raw) and info.file_size > max(MAX_PICTURE_BYTES, MAX_RATIO * info.compress_size):
+        if _is_picture(raw) and info.file_size > MAX_PICTURE_BYTES:
             raise InputError(f"{name}: {raw} would unpack to {info.file_size} bytes, which no picture needs")
     # Names that differ only by case are one file on macOS and Windows; of two equal names,
     # zipfile's testzip and extractall see only the last.
@@ -157,18 +185,19 @@ def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]
     files = [info for info in files if stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)]
     by_name: dict[str, list[Member]] = defaultdict(list)
     by_folder: dict[str, list[Member]] = defaultdict(list)
-    folders = set()
+    labels_in: dict[PurePosixPath, set[str]] = defaultdict(set)
     for info in files:
         path = PurePosixPath(info.filename)
         if match := _KAGGLE_NAME.fullmatch(path.name):
             by_name[match["label"]].append(Member(match["label"], info.filename, info))
-            folders.add(path.parent)
+            labels_in[path.parent].add(match["label"])
         if path.parent.name:
             by_folder[path.parent.name].append(Member(path.parent.name, info.filename, info))
-    # `cats/cat.0.jpg` fits both: the names decide where most files have such a name, and one folder
-    # holds several labels.
+    # `cats/cat.0.jpg` fits both. The names decide where most files have such a name, and every
+    # folder holds every label: train/ and validation/ do, hen/ and owl/ do not.
     named = sum(len(members) for members in by_name.values())
-    found = by_name if 2 * named > len(files) and len(by_name) > len(folders) else by_folder
+    mixed = len(by_name) > 1 and all(labels == by_name.keys() for labels in labels_in.values())
+    found = by_name if mixed and 2 * named > len(files) else by_folder
     if len(found) < 2:
         raise InputError(
             f"{name}: expected pictures of at least two classes, as train/cat.0.jpg or class/picture.jpg; "

@@ -25,7 +25,7 @@ def training_batches(
     again at an epoch sees the same batches. The last batch of an epoch holds what is left over.
 
     Args:
-        pictures: uint8 array `(n, size, size, 3)`.
+        pictures: uint8 array `(n, size, size, 3)`, or float32 features `(n, ...)`, which stay as they are.
         labels: array `(n,)`, or `(n, classes)` of shares.
         batch_size: pictures per batch.
         seed: of order and augmentation.
@@ -75,6 +75,7 @@ def _fetcher(pictures: np.ndarray, labels: np.ndarray) -> Callable[[tf.Tensor], 
         all_pictures, all_labels = tf.constant(pictures), tf.constant(labels, tf.float32)
 
     def fetch(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(tf.gather(all_pictures, indices), tf.float32) / 255, tf.gather(all_labels, indices)
+        batch = tf.gather(all_pictures, indices)
+        return (tf.cast(batch, tf.float32) / 255 if batch.dtype == tf.uint8 else batch), tf.gather(all_labels, indices)
 
     return fetch

@@ -54,7 +54,11 @@ _SURROUNDINGS = {
     errno.EROFS: "the file system is read-only",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENOMEM: "free some memory",
+    errno.EISDIR: "expected a file, found a folder",
+    errno.ENOTDIR: "expected a folder, found a file",
+    errno.ENAMETOOLONG: "use a shorter name",
 }
+OUT_OF_MEMORY = "lower batch_size or image_size, or free some memory"
 
 
 def printable(text: str) -> str:
@@ -71,8 +75,11 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     # A picture that matters is rejected with its reason; one with, say, broken EXIF is good enough.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     # A terminal or a pipe that cannot show a letter must not turn a file name into a crash.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name_of_stream in ("stdout", "stderr"):
+        stream = getattr(sys, name_of_stream)
+        if stream is None:  # closed by the caller
+            setattr(sys, name_of_stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
         main()
@@ -82,12 +89,16 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt:
         _fail(name, "interrupted", 130)
     except BrokenPipeError:
-        # The reader (`| head`) has gone; the flush at exit must not fail a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()  # the reader (`| head`) has gone
         sys.exit(128 + signal.SIGPIPE)
     except MemoryError:
-        _fail(name, "out of memory: lower batch_size or image_size, or free some memory", 5)
-    except OSError as error:
+        _fail(name, f"out of memory: {OUT_OF_MEMORY}", 5)
+    except Exception as error:
+        # TensorFlow's, by name: this module must not import it.
+        if type(error).__name__ == "ResourceExhaustedError":
+            _fail(name, f"out of memory: {OUT_OF_MEMORY}", 5)
+        if not isinstance(error, OSError):
+            raise
         remedy = _SURROUNDINGS.get(error.errno or 0)
         if remedy is None:
             raise
@@ -99,6 +110,15 @@ def _stop(_signal: int, _frame: object) -> NoReturn:
     sys.exit(128 + signal.SIGTERM)
 
 
+def _drop_stdout() -> None:
+    """Let nothing more be written there, so that the flush at exit cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(name: str, message: str, code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
     print(f"{name}: {printable(message)}", file=sys.stderr)
     sys.exit(code)

@@ -13,7 +13,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it becomes `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A prefix, because Keras and others judge a file by its ending.
-    part = path.with_name(f"part-{path.name}")
+    # The process's number, so that two runs at once do not write into one file.
+    part = path.with_name(f"part-{os.getpid()}-{path.name}")
     try:
         yield part
         with part.open("rb+") as file:

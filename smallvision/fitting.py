@@ -16,6 +16,9 @@ from smallvision.params import Augment
 HISTORY_KEYS = ("acc", "loss", "val_acc", "val_loss")
 
 
+Subset = tuple[np.ndarray, np.ndarray]  # pictures or features, and labels
+
+
 @dataclass(frozen=True)
 class Fit:
     """A fitted network: the weights of its best epoch (from 1), in float32."""
@@ -24,13 +27,22 @@ class Fit:
     best_epoch: int
     history: Sequence[dict[str, float]]
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What makes an epoch better than another."""
+        return _rank(self.history[self.best_epoch - 1])
+
+
+def _rank(row: dict[str, float]) -> tuple[float, float]:
+    # Of epochs that are right equally often, the one that is less sure of its mistakes.
+    return row["val_acc"], -row["val_loss"]
+
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Remember the best epoch, stop at a loss that is no number, and report where no bar is shown."""
 
     def __init__(self, lr: float, *, show_lines: bool) -> None:
         super().__init__()
-        self.best: tuple[float, float] = (-1.0, 0.0)
         self.best_epoch = 0
         self.weights: list[np.ndarray] = []
         self.history: list[dict[str, float]] = []
@@ -51,11 +63,9 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 f"the validation loss became {row['val_loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`"
             )
         self.history.append(row)
-        # Of epochs that are right equally often, the one that is less sure of its mistakes.
-        rank = (row["val_acc"], -row["val_loss"])
-        better = rank > self.best
+        better = not self.best_epoch or _rank(row) > _rank(self.history[self.best_epoch - 1])
         if better:
-            self.best, self.best_epoch = rank, self._epoch
+            self.best_epoch = self._epoch
             self.weights = self.model.get_weights()
         if self._show_lines:
             values = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
@@ -68,8 +78,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
 def fit(
     build: Callable[[], keras.Model],
-    train: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
+    train: Subset,
+    validation: Subset,
     *,
     epochs: int,
     batch_size: int,
@@ -82,7 +92,7 @@ def fit(
 
     Args:
         build: makes the network under the dtype policy of the moment.
-        train: pictures uint8 `(n, size, size, 3)` and integer labels `(n,)`.
+        train: pictures uint8 `(n, size, size, 3)`, or float features `(n, ...)`, and integer labels `(n,)`.
         validation: the same.
         epochs: passes over the training pictures.
         batch_size: pictures per step.

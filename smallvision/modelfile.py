@@ -106,4 +106,6 @@ def probabilities(model: "keras.Model", pictures: np.ndarray) -> np.ndarray:
     from smallvision.batches import evaluation_batches
 
     outputs = model.predict(evaluation_batches(pictures, np.zeros(len(pictures))), verbose=0).astype(np.float64)
-    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    rows: np.ndarray = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    rows /= rows.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
+    return rows

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import ruamel.yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from smallvision.errors import ParameterError
@@ -23,6 +23,7 @@ Count = Annotated[Whole, Field(ge=1, le=10_000_000)]
 ImageSize = Annotated[Whole, Field(ge=46, le=1024)]
 BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
 LearningRate = Annotated[float, Field(gt=0)]
+Epochs = Annotated[Whole, Field(ge=1, le=100_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -66,15 +67,36 @@ class Augment(_Section):
 class Recipe(_Section):
     """How to train; `image_size`, `batch_size` and `lr` override the global ones.
 
-    `dropout` is the share of units dropped before the dense layer.
+    `dropout` is the share of units dropped in training. With `backbone`, a head of `units` is
+    trained on a pretrained base (see `backbones.py`), whose features are pooled; `mirror` trains on
+    mirror images too. With `unfreeze` (a number of last layers, or the first layer's name), these
+    layers are trained further, `finetune_epochs` at `finetune_lr`.
     """
 
-    epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    epochs: Epochs
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
     augment: Augment | None = None
+    backbone: str | None = None
+    weights: str = "imagenet"
+    pooling: Literal["average", "flatten"] = "average"
+    units: Annotated[Whole, Field(ge=0, le=65_536)] = 256
+    mirror: bool = False
+    unfreeze: Annotated[Whole, Field(ge=1)] | str | None = None
+    finetune_lr: LearningRate | None = None
+    finetune_epochs: Epochs | None = None
     image_size: ImageSize | None = None
     batch_size: BatchSize | None = None
     lr: LearningRate | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Recipe":
+        of_backbones = {"weights", "pooling", "units", "mirror", "unfreeze", "finetune_lr", "finetune_epochs"}
+        if self.backbone is None and (lone := sorted(of_backbones & self.model_fields_set)):
+            raise ValueError(f"{lone[0]} needs a backbone")
+        together = [self.unfreeze, self.finetune_lr, self.finetune_epochs]
+        if None in together and together != [None] * 3:
+            raise ValueError("unfreeze, finetune_lr and finetune_epochs go together")
+        return self
 
 
 class Params(_Section):
@@ -139,6 +161,8 @@ def _explain(error: ErrorDetails) -> str:
         return f"{key}: the key is missing"
     if error["type"] == "extra_forbidden":
         return f"{key}: {_no_such(last, _section_keys(section))}"
+    if error["type"] == "value_error":
+        return f"{key}: {error['msg'].removeprefix('Value error, ')}"
     expected = error["msg"].removeprefix("Input should be ").replace("'", "")
     received = repr(error["input"])
     return f"{key}: expected {expected}, received {received if len(received) < 60 else received[:57] + '...'}"

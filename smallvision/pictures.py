@@ -43,7 +43,7 @@ def decode(data: bytes, near: int | None = None) -> Image.Image:
                 image.draft(None, (near, near))
             image.load()
             return _to_rgb(_upright(image))
-    except PictureError:
+    except (PictureError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise PictureError(_unknown_format(data)) from None

@@ -4,12 +4,10 @@ import argparse
 import difflib
 from pathlib import Path
 
-from smallvision import archives
+from smallvision import archives, sources
 from smallvision.errors import ParameterError, run
 from smallvision.files import replacing
 from smallvision.params import read_params
-
-NAMED_SOURCES = ("drawn", "kaggle", "microsoft")
 
 
 def fetch(source: str, target: Path) -> None:
@@ -25,26 +23,30 @@ def fetch(source: str, target: Path) -> None:
         from smallvision.sources import kaggle
 
         kaggle.download(target)
-    elif source == "microsoft" or source.startswith(("http://", "https://")):
+    elif source == "microsoft" or sources.is_address(source):
         from smallvision.sources import url
 
         url.download(url.MICROSOFT if source == "microsoft" else source, target)
     else:
         from smallvision.sources import local
 
-        path = Path(source).expanduser()
-        if path.is_dir():
+        try:
+            path = Path(source).expanduser()
+            is_folder, is_file = path.is_dir(), path.is_file()
+        except (RuntimeError, OSError, ValueError) as error:  # ~nobody, a name too long, a NUL
+            raise ParameterError(f"params.yaml: source: no path: {error}") from None
+        if is_folder:
             local.pack_folder(path, target)
-        elif path.is_file():
+        elif is_file:
             local.copy_archive(path, target)
         else:
-            near = difflib.get_close_matches(source, NAMED_SOURCES, n=1)
+            near = difflib.get_close_matches(source, sources.NAMED, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "with --temp or --queue, give an absolute path"
             raise ParameterError(
                 f"params.yaml: source: {source!r} is no file or folder here, nor one of "
-                f"{', '.join(NAMED_SOURCES)} or an address; {hint}"
+                f"{', '.join(sources.NAMED)} or an address; {hint}"
             )
-    archives.verify(target)
+    archives.verify(target, sources.name_of(source))
 
 
 def main() -> None:

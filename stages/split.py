@@ -11,16 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 from tqdm import tqdm
 
+from smallvision import sources
 from smallvision.archives import Member, PictureArchive, open_pictures
-from smallvision.duplicates import group_duplicates, hash_picture
+from smallvision.duplicates import Fingerprint, fingerprint, group_duplicates
 from smallvision.errors import InputError, run
 from smallvision.files import sha256_of
 from smallvision.manifest import SUBSETS, Entry, Manifest, write_manifest
 from smallvision.params import read_params
 from smallvision.pictures import PictureError, decode
+
+MAX_NAME = 200  # bytes; file systems take 255
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Good:
 
     member: Member
     sha256: str
-    hash: np.ndarray
+    looks: Fingerprint
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def check(archive: PictureArchive, members: Iterable[Member]) -> Iterator[Good |
     def check_one(member: Member) -> Good | Bad:
         try:
             data = archive.read(member)
-            return Good(member, hashlib.sha256(data).hexdigest(), hash_picture(decode(data)))
+            return Good(member, hashlib.sha256(data).hexdigest(), fingerprint(decode(data)))
         except PictureError as error:
             return Bad(member, str(error))
 
@@ -104,7 +106,7 @@ def assign(labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mappin
         sizes: pictures per class of each subset.
 
     Raises:
-        InputError: more duplicates than a subset has pictures.
+        InputError: too many duplicates for that.
     """
     by_number = [subset for subset in SUBSETS for _ in range(sizes[subset])]
     subsets = by_number * len(set(labels))
@@ -120,24 +122,28 @@ def assign(labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mappin
                     break
             else:
                 raise InputError(
-                    f"{len(group)} pictures show the same, more than the {home} pictures of a class; "
-                    "remove copies, or raise that count of `split`"
+                    f"{len(grouped)} pictures are copies of others, too many to keep each group in one subset; "
+                    f"remove copies, or raise the count {home} of `split`"
                 )
     return subsets
 
 
 def file_names(members: Sequence[Member]) -> list[str]:
-    """Return a file name for each picture of a class: its own, or its path where names repeat."""
-    count = Counter(member.name.casefold() for member in members)
-    return [
-        member.name if count[member.name.casefold()] == 1 else "__".join(PurePosixPath(member.path).parts)
-        for member in members
-    ]
+    """Return a file name for each picture of a class: its own, unless names repeat or are too long.
+
+    Then every name gets the picture's number in front.
+    """
+    names = [member.name for member in members]
+    if len({name.casefold() for name in names}) == len(names) and max(len(n.encode()) for n in names) <= MAX_NAME:
+        return names
+    digits = len(str(len(names)))
+    stems = [(PurePosixPath(name).stem.encode()[: MAX_NAME // 2].decode(errors="ignore"), name) for name in names]
+    return [f"{index:0{digits}}__{stem}{PurePosixPath(name).suffix}" for index, (stem, name) in enumerate(stems)]
 
 
 def write_tree(folder: Path, archive: PictureArchive, manifest: Manifest, members: Sequence[Member]) -> None:
     """Write the pictures beside `folder`, then move them in; the manifest comes last."""
-    part = folder.with_name(f"part-{folder.name}")
+    part = folder.with_name(f"part-{os.getpid()}-{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     try:
         for subset in SUBSETS:
@@ -161,7 +167,7 @@ def split(archive_path: Path, folder: Path, sizes: Mapping[str, int], source: st
     with open_pictures(archive_path) as archive:
         chosen, rejected = choose(archive, sum(sizes.values()))
         goods = [good for label in chosen for good in chosen[label]]
-        groups = group_duplicates(np.stack([good.hash for good in goods]))
+        groups = group_duplicates([good.looks for good in goods])
         subsets = assign([good.member.label for good in goods], groups, sizes)
         names = [name for label in chosen for name in file_names([good.member for good in chosen[label]])]
         rows = [
@@ -182,18 +188,13 @@ def split(archive_path: Path, folder: Path, sizes: Mapping[str, int], source: st
     return manifest
 
 
-def source_name(source: str) -> str:
-    """Name a source for reports: of a path or address only the end, which names no machine."""
-    return PurePosixPath(source.split("?")[0]).name or source
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.split", description="Share the pictures out.")
     parser.add_argument("archive", type=Path, help="the archive that fetch wrote")
     parser.add_argument("pictures", type=Path, help="folder to write train, validation and test to")
     arguments = parser.parse_args()
     params = read_params()
-    manifest = split(arguments.archive, arguments.pictures, params.split.model_dump(), source_name(params.source))
+    manifest = split(arguments.archive, arguments.pictures, params.split.model_dump(), sources.name_of(params.source))
     counts = ", ".join(f"{len(manifest.subset(subset))} {subset}" for subset in SUBSETS)
     print(f"split: {manifest.source}: {', '.join(manifest.classes)}: {counts}")
     if manifest.rejected or manifest.duplicates:

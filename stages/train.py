@@ -9,15 +9,20 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smallvision import backbones
 from smallvision.errors import run
 from smallvision.files import write_json, write_text
 from smallvision.manifest import load_subset, read_manifest
-from smallvision.params import read_params
+from smallvision.params import Recipe, read_params
 from smallvision.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from smallvision.fitting import Fit, Subset
 
 
 def history_csv(history: Sequence[Mapping[str, float]]) -> str:
@@ -29,6 +34,34 @@ def history_csv(history: Sequence[Mapping[str, float]]) -> str:
     return text.getvalue()
 
 
+def fit_from_scratch(
+    recipe: Recipe, image_size: int, class_count: int, train: "Subset", validation: "Subset", **options: Any
+) -> tuple["Fit", dict[str, str]]:
+    """Train a network of our own."""
+    from smallvision import convnet
+    from smallvision.fitting import fit
+
+    build = partial(convnet.baseline, image_size, class_count, recipe.dropout)
+    return fit(build, train, validation, **options), {}
+
+
+def fit_pretrained(
+    recipe: Recipe, image_size: int, class_count: int, train: "Subset", validation: "Subset", **options: Any
+) -> tuple["Fit", dict[str, str]]:
+    """Train on a pretrained base; return its name and the hash of its weights too."""
+    from smallvision.transfer import Head, Top, fit_on_base
+
+    base = backbones.build(str(recipe.backbone), recipe.weights, image_size)
+    used = {"backbone": PurePath(str(recipe.backbone)).name, "weights": backbones.fingerprint(base)[:12]}
+    top = (
+        Top(recipe.unfreeze, recipe.finetune_lr, recipe.finetune_epochs)
+        if recipe.unfreeze and recipe.finetune_lr and recipe.finetune_epochs
+        else None
+    )
+    head = Head(recipe.pooling, recipe.units, recipe.dropout)
+    return fit_on_base(base, head, train, validation, class_count, mirror=recipe.mirror, top=top, **options), used
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.train", description="Fit the network of a recipe.")
     parser.add_argument("pictures", type=Path, help="folder that split wrote")
@@ -38,7 +71,11 @@ def main() -> None:
     arguments = parser.parse_args()
     params = read_params()
     recipe = params.recipes[params.recipe]
-    image_size = recipe.image_size or params.image_size
+    image_size = recipe.image_size
+    if recipe.backbone:
+        backbones.check(recipe.backbone, recipe.weights)
+        image_size = image_size or backbones.default_image_size(recipe.backbone)
+    image_size = image_size or params.image_size
     start = time.monotonic()
     manifest = read_manifest(arguments.pictures / "manifest.json")
     subsets = {
@@ -50,22 +87,21 @@ def main() -> None:
     }
 
     import_tensorflow()
-    from smallvision import convnet, precision
-    from smallvision.fitting import fit
+    from smallvision import precision
     from smallvision.modelfile import save_model
 
-    arithmetic = precision.choose(params.precision)
-    result = fit(
-        partial(convnet.baseline, image_size, len(manifest.classes), recipe.dropout),
-        subsets["train"],
-        subsets["validation"],
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size or params.batch_size,
-        lr=recipe.lr or params.lr,
-        seed=params.seed,
-        precision=arithmetic,
-        augment=recipe.augment,
-    )
+    # A base is used in the arithmetic its weights are kept in.
+    arithmetic = "float32" if recipe.backbone else precision.choose(params.precision)
+    options: dict[str, Any] = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size or params.batch_size,
+        "lr": recipe.lr or params.lr,
+        "seed": params.seed,
+        "precision": arithmetic,
+        "augment": recipe.augment,
+    }
+    fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
+    result, base = fit_recipe(recipe, image_size, len(manifest.classes), **subsets, **options)
     card = save_model(
         arguments.model,
         result.model,
@@ -82,6 +118,7 @@ def main() -> None:
             "source": card.source,
             "recipe": card.recipe,
             "precision": arithmetic,
+            **base,
             "best_epoch": result.best_epoch,
             "train_acc": round(best["acc"], 4),
             "train_loss": round(best["loss"], 4),

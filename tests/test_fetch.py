@@ -81,7 +81,7 @@ def test_a_failed_fetch_keeps_the_old_archive(project: Project):
     (project.folder / "pictures.zip").write_bytes(
         write_zip(project.folder / "x.zip", kaggle_members(2)).read_bytes()[:-9]
     )
-    assert_one_line(project.fetch(), 3, "fetch: ", "is no complete zip archive", "get it again")
+    assert_one_line(project.fetch(), 3, "fetch: pictures.zip is no complete zip archive", "get it again")
     assert project.archive.read_bytes() == before
     assert leftovers(project) == ["archive.zip"]
 
@@ -127,13 +127,14 @@ def test_parts_of_different_files_are_never_joined(tmp_path, zip_bytes, mode):
     assert (tmp_path / "a.zip").read_bytes() == zip_bytes
 
 
-def test_a_server_that_never_finishes_is_given_up(tmp_path, zip_bytes):
+@pytest.mark.parametrize("cut", [0, CUT], ids=["nothing", "starting over"])
+def test_a_server_that_gets_no_further_is_given_up(tmp_path, zip_bytes, cut):
     with (
-        serve(lambda request: request.send(200, zip_bytes, cut=0)) as server,
+        serve(lambda request: request.send(200, zip_bytes, cut=cut)) as server,
         pytest.raises(NetworkError, match="the connection broke; try again later, or download the archive yourself"),
     ):
         url.download(server.address, tmp_path / "a.zip")
-    assert len(server.requests) == url.ATTEMPTS
+    assert len(server.requests) <= url.ATTEMPTS + 1
 
 
 def test_a_busy_server_is_asked_again(tmp_path, zip_bytes):
@@ -167,12 +168,29 @@ def test_a_web_page_is_no_archive(project: Project):
         assert_one_line(project.fetch(), 4, "expected a zip archive, received a web page")
 
 
-def test_nobody_listens(tmp_path, monkeypatch):
-    monkeypatch.setattr(url, "ATTEMPTS", 1)
+def test_nobody_listens(tmp_path):
     with serve(lambda _: None) as server:
         pass
     with pytest.raises(NetworkError, match="no connection"):
         url.download(server.address, tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("address", ["http://host:99999/x", "HTTP://host:abc/x", "http://[::1/x"])
+def test_what_is_no_address_is_a_wrong_parameter(project: Project, address):
+    project.write_params(f"'{address}'")
+    assert_one_line(project.fetch(), 2, "fetch: params.yaml: source: no valid address")
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/x.zip", "x" * 300])
+def test_what_is_no_path_is_a_wrong_parameter(project: Project, path):
+    project.write_params(path)
+    assert_one_line(project.fetch(), 2, "fetch: params.yaml: source: ")
+
+
+def test_a_nested_archive_is_verified_too(project: Project):
+    inner = write_zip(project.folder / "train.zip", kaggle_members(2)).read_bytes()
+    write_zip(project.folder / "pictures.zip", {"train.zip": inner[:-30]})
+    assert_one_line(project.fetch(), 3, "fetch: pictures.zip/train.zip is no complete zip archive")
 
 
 def test_more_than_the_disk_holds_is_refused_first(tmp_path):

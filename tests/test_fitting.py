@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from smallvision import precision
+from smallvision.batches import training_batches
 from smallvision.convnet import baseline
 from smallvision.errors import DivergedError
 from smallvision.fitting import fit
@@ -79,7 +80,35 @@ def test_lines_instead_of_a_bar_where_there_is_no_terminal(capsys):
     assert max(map(len, lines)) < 100
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "fast"),
+    [
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16\n", False),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n", True),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n", False),
+        ("", False),
+    ],
+)
+def test_bfloat16_where_it_is_faster(tmp_path, cpuinfo, fast):
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert precision.is_fast_in_bfloat16(tmp_path / "cpuinfo") is fast
+    assert precision.is_fast_in_bfloat16(tmp_path / "missing") is False
+
+
 def test_precision_is_kept_or_chosen():
     assert precision.choose("float32") == "float32"
     assert precision.choose("bfloat16") == "bfloat16"
     assert precision.choose("auto") in ("float32", "bfloat16")
+
+
+def test_training_is_the_books():
+    """RMSprop as in Keras' defaults, binary cross-entropy."""
+    result = fit_tiny(epochs=1, batch_size=24)
+    keras.utils.set_random_seed(OPTIONS["seed"])
+    model = baseline(46, 2)
+    model.compile(keras.optimizers.RMSprop(learning_rate=1e-3, rho=0.9, momentum=0.0), "binary_crossentropy")
+    pictures, labels = next(training_batches(*TRAIN, 24, OPTIONS["seed"]).as_numpy_iterator())
+    model.train_on_batch(pictures, labels)
+    pairs = zip(model.get_weights(), result.model.get_weights(), strict=True)
+    assert all(np.allclose(ours, theirs, atol=1e-6) for ours, theirs in pairs)

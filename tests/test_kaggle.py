@@ -21,7 +21,6 @@ def kaggle(project: Project, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     project.write_params("kaggle")
     bodies: list[bytes] = []
-    rules_accepted = True
 
     def answer(request: Handler) -> None:
         path = request.path.split("?")[0]
@@ -33,7 +32,8 @@ def kaggle(project: Project, tmp_path, monkeypatch):
             else:
                 request.send(302, Location="http://localhost:7777/storage/train.zip", Content_Length="0")
         else:
-            request.send(200, bodies.pop(0) if len(bodies) > 1 else bodies[0], Content_Type="application/zip")
+            body = bodies.pop(0) if len(bodies) > 1 else bodies[0]
+            request.send(200, body, Content_Type="application/zip", **play.headers)
 
     def play(*new_bodies: bytes, token: str | None = TOKEN, rules: bool = True):
         bodies[:] = new_bodies
@@ -43,17 +43,21 @@ def kaggle(project: Project, tmp_path, monkeypatch):
             play.server = server
             return project.fetch(HOME=str(tmp_path), KAGGLE_API_ENVIRONMENT="TEST", **environment)
 
-    play.rules_accepted = rules_accepted
+    play.headers = {}
     return play
 
 
-def test_the_labelled_pictures_arrive_and_are_kept_for_the_next_time(kaggle, project: Project, tmp_path):
+YESTERDAY = {"Last_Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+
+
+@pytest.mark.parametrize("headers", [{}, YESTERDAY], ids=["no date", "dated"])
+def test_the_labelled_pictures_arrive_every_time(kaggle, project: Project, tmp_path, headers):
     data = write_zip(tmp_path / "a.zip", kaggle_members(3)).read_bytes()
-    result = kaggle(data)
-    assert result.returncode == 0, result.stderr
-    assert project.archive.read_bytes() == data
-    asked = [request.path for request in kaggle.server.requests]
-    assert asked[0].endswith("DownloadDataFile")
+    kaggle.headers = headers
+    for _ in range(3):
+        result = kaggle(data)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert project.archive.read_bytes() == data
 
 
 def test_no_token(kaggle):
@@ -62,11 +66,7 @@ def test_no_token(kaggle):
 
 def test_a_refused_token(kaggle):
     result = kaggle(b"", token="old")
-    lines = [line for line in result.stderr.splitlines() if line.startswith("fetch: ")]
-    assert result.returncode == 4
-    assert len(lines) == 1
-    assert "the token in KAGGLE_API_TOKEN was refused; renew it at" in lines[0]
-    assert BY_HAND in lines[0]
+    assert_one_line(result, 4, "the token in KAGGLE_API_TOKEN was refused; renew it at", BY_HAND)
 
 
 def test_rules_not_accepted(kaggle):
@@ -82,16 +82,19 @@ def test_a_broken_credentials_file(kaggle, tmp_path):
     assert_one_line(kaggle(b"", token=None), 4, "kaggle: Invalid Kaggle credentials file", BY_HAND)
 
 
-@pytest.mark.parametrize("junk", [b"<html>maintenance</html>", bytes(5000)])
-def test_junk_in_kagglehubs_cache_is_fetched_once_more(kaggle, project: Project, tmp_path, junk):
+@pytest.mark.parametrize("harm", ["web page", "zeros", "flipped byte"])
+def test_junk_in_kagglehubs_cache_is_fetched_once_more(kaggle, project: Project, tmp_path, harm):
     data = write_zip(tmp_path / "a.zip", kaggle_members(3)).read_bytes()
+    flipped = bytearray(data)
+    flipped[300] ^= 0xFF
+    junk = {"web page": b"<html>maintenance</html>", "zeros": bytes(5000), "flipped byte": bytes(flipped)}[harm]
+    kaggle.headers = YESTERDAY
     result = kaggle(junk, data)
-    assert result.returncode == 0, result.stderr
+    assert (result.returncode, result.stderr) == (0, "")
     assert project.archive.read_bytes() == data
 
 
 def test_junk_twice_is_named_and_nothing_is_written(kaggle, project: Project):
     result = kaggle(bytes(5000))
-    assert result.returncode == 4
-    assert "received something else twice" in result.stderr.splitlines()[-1]
+    assert_one_line(result, 4, "kaggle: train.zip is no complete zip archive", "the second time", BY_HAND)
     assert not project.archive.exists()

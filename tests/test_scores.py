@@ -43,6 +43,14 @@ def test_three_classes_one_never_predicted():
     assert scores["auc"] == pytest.approx((1 + 1 + 1) / 3)
 
 
+def test_rows_of_a_float32_softmax_are_taken_without_a_warning():
+    rng = np.random.default_rng(1)
+    outputs = rng.dirichlet(np.ones(5), 300).astype(np.float32)
+    rows = outputs.astype(np.float64)
+    rows /= rows.sum(axis=1, keepdims=True)
+    assert score(rng.permutation(np.arange(300) % 5), rows, list("abcde"))["n"] == 300
+
+
 def test_certainty_and_error_together_stay_finite():
     assert np.isfinite(score(LABELS, np.eye(2)[1 - LABELS], ["cat", "dog"])["loss"])
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from smallvision.errors import InputError
 from smallvision.manifest import SUBSETS
-from stages.split import assign, source_name, split
+from smallvision.sources import name_of
+from stages.split import assign, split
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
 
 SIZES = {"train": 4, "validation": 2, "test": 2}
@@ -66,7 +67,7 @@ def test_a_copy_in_another_subset_moves_to_the_first(tmp_path):
     members = kaggle_members(8)
     with Image.open(io.BytesIO(members["train/dog.0.jpg"])) as image:
         data = io.BytesIO()
-        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(data, "JPEG", quality=70)
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(data, "JPEG", quality=90)
     members["train/dog.7.jpg"] = data.getvalue()
     manifest = run_split(tmp_path, members)
     assert manifest.duplicates == [["train/dog.0.jpg", "train/dog.7.jpg"]]
@@ -86,7 +87,7 @@ def test_no_group_of_duplicates_is_in_two_subsets(data):
     try:
         subsets = assign(labels, groups, sizes)
     except InputError as error:
-        assert "pictures show the same" in str(error)
+        assert "are copies of others" in str(error)
         return
     for group in groups:
         assert len({subsets[index] for index in group}) == 1
@@ -113,15 +114,14 @@ def test_nothing_is_left_of_a_larger_split(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.zip", "pictures"]
 
 
-def test_names_that_repeat_in_a_class_get_their_folders(tmp_path):
-    members = {
-        f"{year}/{label}/{n}.jpg": jpeg(hash((year, label, n)) % 9999)
-        for year in (1, 2)
-        for label in "ab"
-        for n in range(4)
-    }
+def test_names_that_repeat_or_are_too_long_get_numbers(tmp_path):
+    members = {f"{year}/a/{n}.jpg": jpeg(10 * year + n) for year in (1, 2) for n in range(4)}
+    members |= {f"3/b/{n}{'ä' * 120}.jpg": jpeg(50 + n) for n in range(8)}
     manifest = run_split(tmp_path, members)
-    assert names(manifest, "train", "a") == [f"1__a__{n}.jpg" for n in range(4)]
+    assert names(manifest, "train", "a") == [f"{n}__{n}.jpg" for n in range(4)]
+    assert names(manifest, "validation", "a") == ["4__0.jpg", "5__1.jpg"]
+    assert [name[:4] for name in names(manifest, "train", "b")] == [f"{n}__{n}" for n in range(4)]
+    assert {entry.path for entry in manifest.pictures} < set(written(tmp_path))
 
 
 def test_the_same_manifest_on_every_run_and_order_of_members(tmp_path):
@@ -131,9 +131,11 @@ def test_the_same_manifest_on_every_run_and_order_of_members(tmp_path):
 
 
 def test_reports_name_no_folder_of_this_machine():
-    assert source_name("drawn") == "drawn"
-    assert source_name("/home/me/photos.zip") == "photos.zip"
-    assert source_name("https://me:secret@host/a/photos.zip?token=1") == "photos.zip"
+    assert name_of("drawn") == "drawn"
+    assert name_of("/home/me/photos.zip") == "photos.zip"
+    assert name_of("./drawn") == "./drawn"
+    assert name_of("https://me:secret@host/a/photos.zip;sig=secret?token=secret") == "photos.zip"
+    assert "secret" not in name_of("https://me:secret@host/?token=secret")
 
 
 def test_the_stage_reports_and_refuses(project: Project):

@@ -2,12 +2,13 @@
 
 import os
 import shutil
-import zipfile
+import sys
 from pathlib import Path
 
 import requests
 
-from smallvision.errors import NetworkError, SurroundingsError
+from smallvision import archives
+from smallvision.errors import InputError, NetworkError, SurroundingsError
 
 COMPETITION = "dogs-vs-cats"
 FILE = "train.zip"  # the labelled pictures; the competition's test pictures have no labels
@@ -23,17 +24,24 @@ def download(target: Path) -> None:
         SurroundingsError: kagglehub finds no home folder.
     """
     os.environ.setdefault("KAGGLEHUB_VERBOSITY", "warning")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         import kagglehub  # noqa: F401
     except RuntimeError as error:  # Path.home() while it is imported
         raise SurroundingsError(f"kaggle: {error}; set HOME") from None
 
-    cached = _download(force=False)
-    # kagglehub keeps a web page or zeros as a complete download for ever (seen in 1.0.x).
-    if not zipfile.is_zipfile(cached):
+    try:
+        cached = _download(force=False)
+        archives.verify(cached, FILE)
+    # kagglehub keeps a web page, zeros or a damaged archive as a complete download for ever, and asked
+    # for a file that has changed, it deletes the folder that it downloads to (seen in 1.0.x).
+    except (InputError, FileNotFoundError):
         cached = _download(force=True)
-    if not zipfile.is_zipfile(cached):
-        raise NetworkError(f"kaggle: expected a zip archive, received something else twice; try again later, {BY_HAND}")
+        try:
+            archives.verify(cached, FILE)
+        except InputError as error:
+            raise NetworkError(f"kaggle: {error}, the second time; try again later, {BY_HAND}") from None
     shutil.copyfile(cached, target)
 
 

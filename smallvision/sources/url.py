@@ -11,7 +11,7 @@ import requests.adapters
 import urllib3
 from tqdm import tqdm
 
-from smallvision.errors import NetworkError, SurroundingsError
+from smallvision.errors import NetworkError, ParameterError, SurroundingsError
 
 # The same pictures as Kaggle's, without an account; some files of it are damaged.
 MICROSOFT = (
@@ -19,7 +19,7 @@ MICROSOFT = (
 )
 TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
 PIECE = 2**16  # bytes; what is lost when the connection breaks
-ATTEMPTS = 5  # in a row without a byte received
+ATTEMPTS = 5  # in a row without getting any further
 BACK_OFF = 0.5  # seconds, doubled each time
 BY_HAND = "or download the archive yourself and set `source` to the file"
 
@@ -28,15 +28,22 @@ def download(address: str, target: Path) -> None:
     """Download a zip archive, going on where a broken connection stopped.
 
     Raises:
+        ParameterError: no valid address.
         NetworkError: the server refused, sent no zip, or the connection broke too often.
         SurroundingsError: the disk has too little space.
     """
     shown = _without_secrets(address)
-    attempts, validator = 0, None
+    attempts, furthest, validator = 0, 0, None
     target.write_bytes(b"")
     with requests.Session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
         retry = urllib3.Retry(
-            total=ATTEMPTS, backoff_factor=BACK_OFF, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+            total=ATTEMPTS,
+            connect=0,
+            read=0,
+            other=0,
+            backoff_factor=BACK_OFF,
+            status_forcelist=(429, 500, 502, 503, 504),
+            raise_on_status=False,
         )
         for scheme in ("http://", "https://"):
             session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
@@ -52,12 +59,13 @@ def download(address: str, target: Path) -> None:
                 with session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
                     start = _start(response, shown, received, target)
                     validator = _validator(response)
-                    bar.total, bar.n = start + int(response.headers.get("Content-Length", 0)) or None, start
+                    bar.total, bar.n = start + _length(response) or None, start
                     with target.open("ab") as file:
                         for piece in response.iter_content(PIECE):
                             file.write(piece)
-                            attempts = 0
                             bar.update(len(piece))
+                            if file.tell() > furthest:  # a server that starts over makes no progress
+                                attempts, furthest = 0, file.tell()
                 return
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                 attempts += 1
@@ -82,10 +90,15 @@ def _start(response: requests.Response, shown: str, received: int, target: Path)
         start = 0
     if status == 206 and not start:
         raise requests.ConnectionError("the server sent another part than asked for")
-    needed, free = int(response.headers.get("Content-Length", 0)), shutil.disk_usage(target.parent).free
+    needed, free = _length(response), shutil.disk_usage(target.parent).free
     if needed > free:
         raise SurroundingsError(f"{target.parent}: {needed} bytes needed, {free} free; free some space")
     return start
+
+
+def _length(response: requests.Response) -> int:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def _validator(response: requests.Response) -> str | None:
@@ -94,8 +107,12 @@ def _validator(response: requests.Response) -> str | None:
 
 
 def _without_secrets(address: str) -> str:
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise ParameterError(f"params.yaml: source: no valid address: {error}") from None
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path.split(';')[0]}"
 
 
 def _reason(error: Exception) -> str:

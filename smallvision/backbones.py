@@ -1,0 +1,143 @@
+"""Pretrained convolutional bases. Each takes RGB in [0, 1]; its own preprocessing is part of it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from smallvision.errors import InputError, NetworkError, ParameterError
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base of `keras.applications`.
+
+    `scaling` is what its weights were trained with: `caffe` (BGR, ImageNet's mean subtracted), `tf`
+    ([-1, 1]), or `own` (scaled inside, from [0, 255]). `image_size` is the size they were trained at.
+    """
+
+    constructor: str
+    scaling: Literal["caffe", "tf", "own"]
+    image_size: int = 224
+    options: dict[str, float] = field(default_factory=dict)
+
+
+# Names as in Keras' documentation; the number after a name is the width (`alpha`) in percent.
+BASES = {
+    "vgg16": Base("VGG16", "caffe"),
+    "mobilenet": Base("MobileNet", "tf"),
+    "mobilenet_25": Base("MobileNet", "tf", options={"alpha": 0.25}),
+    "mobilenet_v2": Base("MobileNetV2", "tf"),
+    "mobilenet_v3_small": Base("MobileNetV3Small", "own"),
+    "mobilenet_v3_large": Base("MobileNetV3Large", "own"),
+    "efficientnet_v2_b0": Base("EfficientNetV2B0", "own"),
+    "convnext_tiny": Base("ConvNeXtTiny", "own"),
+    "xception": Base("Xception", "tf", image_size=299),
+    "resnet50_v2": Base("ResNet50V2", "tf"),
+}
+IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, Simonyan & Zisserman 2015
+
+
+def check(backbone: str, weights: str) -> None:
+    """Check names and paths, without importing TensorFlow.
+
+    Raises:
+        ParameterError: `backbone` is neither a known name nor a `.keras` file, or `weights` is
+            neither `imagenet` nor a file.
+    """
+    if backbone not in BASES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
+        raise ParameterError(f"backbone: expected a .keras file or one of {', '.join(BASES)}; received {backbone!r}")
+    if weights != "imagenet" and not Path(weights).is_file():
+        raise ParameterError(f"weights: expected imagenet or a weights file; {weights!r} is no file here")
+
+
+def default_image_size(backbone: str) -> int | None:
+    """Return the side in pixels that a named base was trained at; None for a file."""
+    return BASES[backbone].image_size if backbone in BASES else None
+
+
+def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
+    """Build a base and load its weights.
+
+    Args:
+        backbone: a key of `BASES`, or the path of a `.keras` file whose input is RGB in [0, 1].
+        weights: `imagenet` (downloaded by Keras and kept in its cache), or a path; of no effect for
+            a `.keras` file, which holds its own.
+        image_size: side of the input, pixels.
+
+    Returns:
+        A flat model `(batch, image_size, image_size, 3)` -> `(batch, height, width, channels)`.
+
+    Raises:
+        InputError: a file does not fit the base.
+        NetworkError: the weights cannot be downloaded.
+    """
+    if backbone not in BASES:
+        return _load(Path(backbone), image_size)
+    import keras
+
+    base = BASES[backbone]
+    picture = keras.Input((image_size, image_size, 3), name="picture")
+    constructor = getattr(keras.applications, base.constructor)
+    options = {"include_top": False, "input_tensor": _scale(picture, base.scaling), **base.options}
+    if weights == "imagenet":
+        try:
+            return constructor(weights="imagenet", **options)
+        # Keras raises a bare Exception that names the address.
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise NetworkError(
+                f"weights of {backbone}: {reason}; try again, or download that file yourself and set the recipe's "
+                "`weights` to it"
+            ) from None
+    model = constructor(weights=None, **options)
+    try:
+        model.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{weights}: no weights of {backbone}: {reason}") from None
+    return model
+
+
+def fingerprint(model: "keras.Model") -> str:
+    """Return the SHA-256 of a model's weights, the same wherever they were loaded from."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(str(weight.shape).encode() + weight.tobytes())
+    return digest.hexdigest()
+
+
+def _scale(picture: "keras.KerasTensor", scaling: str) -> "keras.KerasTensor":
+    from keras import layers
+
+    if scaling == "tf":
+        return layers.Rescaling(2.0, -1.0)(picture)
+    if scaling == "own":
+        return layers.Rescaling(255.0)(picture)
+    centred = layers.Rescaling(255.0, [-mean for mean in IMAGENET_MEAN])(picture)
+    return centred[..., ::-1]
+
+
+def _load(path: Path, image_size: int) -> "keras.Model":
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    # Keras raises whatever a wrong file leads it to.
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: cannot be loaded: {reason}") from None
+    shape = model.compute_output_shape((None, image_size, image_size, 3)) if len(model.inputs) == 1 else ()
+    fixed = [side for side in model.inputs[0].shape[1:3] if side not in (None, image_size)]
+    if fixed or len(shape) != 4:
+        raise InputError(
+            f"{path}: expected a base from {image_size}x{image_size} RGB to (height, width, channels); "
+            f"received {model.inputs[0].shape[1:]} to {shape[1:]}"
+        )
+    picture = keras.Input((image_size, image_size, 3), name="picture")
+    # The same layers behind an input of fixed size.
+    inputs = keras.tree.map_structure(lambda _: picture, model.input)
+    return keras.models.clone_model(model, input_tensors=inputs, clone_function=lambda layer: layer)

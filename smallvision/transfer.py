@@ -1,0 +1,158 @@
+"""Training on a pretrained base: a head on its features, then, if asked for, its last layers too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from keras import layers
+
+from smallvision.convnet import output_layer
+from smallvision.errors import ParameterError
+from smallvision.features import compute_features
+from smallvision.fitting import Fit, Subset, fit
+from smallvision.params import Augment
+
+
+@dataclass(frozen=True)
+class Head:
+    """The classifier on top of a base: pooling, a dense layer of `units` (0: none), dropout, output."""
+
+    pooling: Literal["average", "flatten"]
+    units: int
+    dropout: float
+
+    def pool(self, base: keras.Model) -> keras.Model:
+        """Return the base with its feature maps pooled to a vector."""
+        pooling = layers.GlobalAveragePooling2D() if self.pooling == "average" else layers.Flatten()
+        return keras.Model(base.input, pooling(base.output), name=base.name)
+
+    def build(self, feature_count: int, class_count: int) -> keras.Model:
+        """Build the network from pooled features to probabilities."""
+        hidden = [layers.Dense(self.units, activation="relu")] if self.units else []
+        drop = [layers.Dropout(self.dropout)] if self.dropout else []
+        return keras.Sequential([keras.Input((feature_count,)), *hidden, *drop, output_layer(class_count)], name="head")
+
+
+@dataclass(frozen=True)
+class Top:
+    """How the last layers of a base are trained further."""
+
+    unfreeze: int | str
+    lr: float
+    epochs: int
+
+
+def fit_on_base(
+    base: keras.Model,
+    head: Head,
+    train: Subset,
+    validation: Subset,
+    class_count: int,
+    *,
+    mirror: bool,
+    augment: Augment | None,
+    top: Top | None,
+    **options: Any,
+) -> Fit:
+    """Train a head on a frozen base and, with `top`, the base's last layers after that.
+
+    The steps of the book: put a new head on the base, freeze the base, train the head, unfreeze the
+    last layers, train both at a low rate. Without augmentation, pictures pass the frozen layers
+    once, and what comes out is kept between runs.
+
+    Args:
+        base: RGB in [0, 1] -> `(height, width, channels)`; flat.
+        head: the classifier.
+        train: pictures uint8 `(n, size, size, 3)` and integer labels `(n,)`.
+        validation: the same.
+        class_count: number of classes.
+        mirror: train on the mirror images too (augmentation has its own `flip`).
+        augment: random changes of the training pictures, in front of the base.
+        top: which layers to train further, if any.
+        options: the others of `fit`.
+
+    Returns:
+        The best network of all epochs, from pictures to probabilities; the history of both phases.
+
+    Source: F. Chollet, *Deep Learning with Python*, 2017, section 5.3.
+    """
+    trainable = unfrozen_layers(base, top.unfreeze) if top else []
+    base.trainable = False
+    base = head.pool(base)
+    cut = find_cut(base, trainable[0]) if top and not augment else base.output
+    if mirror:
+        train = np.concatenate([train[0], train[0][:, :, ::-1]]), np.concatenate([train[1], train[1]])
+    data = (train, validation)
+    if not augment:
+        below = keras.Model(base.input, cut)
+        data = ((compute_features(below, train[0]), train[1]), (compute_features(below, validation[0]), validation[1]))
+    # What is left to run in training: all of the base, its top, or nothing of it.
+    rest = base if augment else keras.Model(cut, base.output) if top else None
+
+    def build() -> keras.Model:
+        classifier = head.build(base.output_shape[-1], class_count)
+        return join(rest, classifier) if rest else classifier
+
+    result = fit(build, *data, augment=augment, **options)
+    if top:
+        for layer in trainable:
+            layer.trainable = True
+        result = _continue(result, data, augment=augment, **options | {"lr": top.lr, "epochs": top.epochs})
+    return replace(result, model=join(base, result.model.layers[-1] if rest else result.model))
+
+
+def join(base: keras.Model, head: keras.Model) -> keras.Model:
+    """Return one network of a base and a head; they stay shared."""
+    return keras.Sequential([keras.Input(base.input_shape[1:]), base, head])
+
+
+def _continue(first: Fit, data: tuple[Subset, Subset], **options: Any) -> Fit:
+    """Train the network of `first` further; keep the best of both phases."""
+    before = first.model.get_weights()
+    second = fit(lambda: first.model, *data, **options)
+    history = [*first.history, *second.history]
+    if second.rank > first.rank:
+        return replace(second, best_epoch=len(first.history) + second.best_epoch, history=history)
+    first.model.set_weights(before)
+    return replace(first, history=history)
+
+
+def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.Layer]:
+    """Return the layers to train: the last `unfreeze`, or those from the one of that name on.
+
+    Batch normalisation is left out: with few pictures, its statistics get worse, and with
+    `trainable` false it stays in inference mode.
+
+    Raises:
+        ParameterError: there is no such layer, or none with weights behind it.
+    """
+    names = [layer.name for layer in base.layers]
+    if isinstance(unfreeze, str) and unfreeze not in names:
+        raise ParameterError(f"unfreeze: the base has no layer {unfreeze!r}; its last ones: {', '.join(names[-8:])}")
+    start = names.index(unfreeze) if isinstance(unfreeze, str) else max(len(names) - unfreeze, 0)
+    found = [
+        layer for layer in base.layers[start:] if layer.weights and not isinstance(layer, layers.BatchNormalization)
+    ]
+    if not found:
+        raise ParameterError(f"unfreeze: no layer with weights among the last {len(names) - start} of the base")
+    return found
+
+
+def find_cut(base: keras.Model, first: layers.Layer) -> keras.KerasTensor:
+    """Return the last tensor before `first` that all later operations depend on alone.
+
+    No residual connection crosses it, so a base can be cut in two there.
+    """
+    operations = [operation for operation in base.operations if not isinstance(operation, layers.InputLayer)]
+    made = {id(operation.output): index for index, operation in enumerate(operations)}
+    # How far back each operation reads; -1 is the picture.
+    reads = [
+        min(made.get(id(tensor), -1) for tensor in keras.tree.flatten(operation.input)) for operation in operations
+    ]
+    behind = operations.index(first)
+    for index in range(behind - 1, -1, -1):
+        if min(reads[index + 1 :]) >= index:
+            return operations[index].output
+    return base.input

@@ -1,0 +1,79 @@
+"""Exit codes and lines, with the streams a process may be given."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    script = f"import errno, os\nfrom smallvision.errors import *\ndef main():\n    {code}\nrun('stage', main)"
+    return subprocess.run(
+        ["bash", "-c", f'exec "$0" -c "$1" {shell}', sys.executable, script],
+        cwd=ROOT,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "line"),
+    [
+        ("raise ParameterError('x')", 2, "stage: x"),
+        ("raise InputError('x')", 3, "stage: x"),
+        ("raise NetworkError('x')", 4, "stage: x"),
+        ("raise SurroundingsError('x')", 5, "stage: x"),
+        ("raise DivergedError('x')", 6, "stage: x"),
+        ("raise InputError('a\\\\nb\\\\x1b[31m\\\\udcff ä')", 3, "stage: a\\nb\\x1b[31m\\udcff ä"),
+        ("raise KeyboardInterrupt", 130, "stage: interrupted"),
+        ("os.kill(os.getpid(), 15)", 143, ""),
+        ("raise MemoryError", 5, "stage: out of memory: lower batch_size"),
+        (
+            "raise OSError(errno.ENOSPC, 'No space left on device', 'f')",
+            5,
+            "stage: f: No space left on device: free some",
+        ),
+        ("open('smallvision')", 5, "stage: smallvision: Is a directory: expected a file"),
+    ],
+)
+def test_an_exit_code_and_one_line(code, status, line):
+    result = run(code)
+    assert result.returncode == status
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == (1 if line else 0)
+
+
+def test_a_bug_keeps_its_traceback():
+    result = run("1 / 0")
+    assert result.returncode == 1
+    assert "ZeroDivisionError" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "shell", "status"),
+    [
+        ("print('x')", ">&-", 0),
+        ("print('x'); raise InputError('y')", ">&-", 3),
+        ("raise InputError('y')", "2>&-", 3),
+        ("print('x'); raise InputError('y')", ">/dev/full", 3),
+        ("print('x')", ">/dev/full", 5),
+    ],
+)
+def test_closed_and_full_streams(code, shell, status):
+    result = run(code, shell)
+    assert result.returncode == status, result.stderr
+    assert "Exception" not in result.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    result = subprocess.run(
+        ["bash", "-c", '"$0" -c "$1" | head -n 1; echo ${PIPESTATUS[0]}', sys.executable,
+         "from smallvision.errors import run\nrun('stage', lambda: [print(n) for n in range(10**6)])"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.stdout == "0\n141\n"
+    assert result.stderr == ""
