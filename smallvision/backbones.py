@@ -1,6 +1,7 @@
 """Pretrained convolutional bases. Each takes RGB in [0, 1]; its own preprocessing is part of it."""
 
 import hashlib
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -94,11 +95,16 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
                 "`weights` to it"
             ) from None
     model = constructor(weights=None, **options)
-    try:
-        model.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{weights}: no weights of {backbone}: {reason}") from None
+    # Of a file that fits in part, Keras may only warn that the rest keeps its random weights.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model.load_weights(weights)
+        except (ValueError, OSError, KeyError) as error:
+            reason = " ".join(str(error).split()).split(" Target variable:")[0]
+            raise InputError(f"{weights}: no weights of {backbone}: {reason}") from None
+    if caught:
+        raise InputError(f"{weights}: not all weights of {backbone}: {caught[0].message}")
     return model
 
 
@@ -130,12 +136,13 @@ def _load(path: Path, image_size: int) -> "keras.Model":
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: cannot be loaded: {reason}") from None
-    shape = model.compute_output_shape((None, image_size, image_size, 3)) if len(model.inputs) == 1 else ()
-    fixed = [side for side in model.inputs[0].shape[1:3] if side not in (None, image_size)]
-    if fixed or len(shape) != 4:
+    taken, given = model.inputs[0].shape[1:], model.outputs[0].shape[1:]
+    wanted = (image_size, image_size, 3)
+    fits = len(taken) == 3 and all(side in (None, want) for side, want in zip(taken, wanted, strict=True))
+    if not fits or len(model.inputs) != 1 or len(given) != 3:
         raise InputError(
             f"{path}: expected a base from {image_size}x{image_size} RGB to (height, width, channels); "
-            f"received {model.inputs[0].shape[1:]} to {shape[1:]}"
+            f"received {taken} to {given}"
         )
     picture = keras.Input((image_size, image_size, 3), name="picture")
     # The same layers behind an input of fixed size.
