@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import ruamel.yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from smallvision.errors import ParameterError
@@ -15,6 +23,14 @@ from smallvision.errors import ParameterError
 def _whole(value: object) -> object:
     """30.0 is a whole number (`dvc exp run -S` writes it when asked to); 30.5 and true are not."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _layers(value: object) -> object:
+    value = _whole(value)
+    number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if not (number or value is None or (isinstance(value, str) and value)):
+        raise ValueError(f"expected a number of layers or a layer's name, received {value!r}")
+    return value
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
@@ -81,7 +97,7 @@ class Recipe(_Section):
     pooling: Literal["average", "flatten"] = "average"
     units: Annotated[Whole, Field(ge=0, le=65_536)] = 256
     mirror: bool = False
-    unfreeze: Annotated[Whole, Field(ge=1)] | str | None = None
+    unfreeze: Annotated[int | str | None, PlainValidator(_layers)] = None
     finetune_lr: LearningRate | None = None
     finetune_epochs: Epochs | None = None
     image_size: ImageSize | None = None
