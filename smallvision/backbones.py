@@ -145,6 +145,7 @@ def _load(path: Path, image_size: int) -> "keras.Model":
             f"received {taken} to {given}"
         )
     picture = keras.Input((image_size, image_size, 3), name="picture")
-    # The same layers behind an input of fixed size.
-    inputs = keras.tree.map_structure(lambda _: picture, model.input)
-    return keras.models.clone_model(model, input_tensors=inputs, clone_function=lambda layer: layer)
+    # New layers behind an input of fixed size: of a layer that is called twice, `input` is the first.
+    clone = keras.models.clone_model(model, input_tensors=keras.tree.map_structure(lambda _: picture, model.input))
+    clone.set_weights(model.get_weights())
+    return clone

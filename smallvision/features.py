@@ -10,16 +10,15 @@ import diskcache
 import keras
 import numpy as np
 import platformdirs
-from tqdm import tqdm
 
 from smallvision.backbones import fingerprint
+from smallvision.batches import evaluation_batches
 
-BATCH = 50
 KEPT = 4 * 2**30  # bytes; the longest unused make room
 
 
-def compute_features(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
-    """Run a frozen model over pictures, or take the result of an earlier run.
+def compute_features(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    """Run a frozen model, or take the result of an earlier run.
 
     Kept in the user's cache folder, not in the project: it is no output of a stage, and
     experiments that run in copies of the project share it. The key is made of everything the
@@ -27,14 +26,19 @@ def compute_features(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
 
     Args:
         model: takes RGB in [0, 1].
-        pictures: uint8 array `(n, size, size, 3)`.
+        inputs: uint8 array `(n, size, size, 3)`, or float32 features of lower layers.
 
     Returns:
         float32 array `(n, ...)`.
     """
     key = hashlib.sha256(
         "\n".join(
-            [model.to_json(), fingerprint(model), keras.version(), hashlib.sha256(pictures.data).hexdigest()]
+            [
+                model.to_json(),
+                fingerprint(model),
+                keras.version(),
+                hashlib.sha256(np.ascontiguousarray(inputs).data).hexdigest(),
+            ]
         ).encode()
     ).hexdigest()
     try:
@@ -46,7 +50,7 @@ def compute_features(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
                 with kept:
                     features: np.ndarray = np.load(kept, allow_pickle=False)
                     return features
-            features = _compute(model, pictures)
+            features = _compute(model, inputs)
             data = io.BytesIO()
             np.save(data, features, allow_pickle=False)
             data.seek(0)
@@ -55,10 +59,10 @@ def compute_features(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
     except (OSError, sqlite3.Error, ValueError) as error:
         # A cache that cannot be used costs time only.
         print(f"features are not kept: {error}", file=sys.stderr)
-        return _compute(model, pictures)
+        return _compute(model, inputs)
 
 
-def _compute(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
-    starts = tqdm(range(0, len(pictures), BATCH), desc="features", unit="batch", disable=not sys.stderr.isatty())
-    batches = [model.predict_on_batch(pictures[i : i + BATCH].astype(np.float32) / 255) for i in starts]
-    return np.concatenate(batches)
+def _compute(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    batches = evaluation_batches(inputs, np.zeros(len(inputs)))
+    features: np.ndarray = model.predict(batches, verbose=1 if sys.stdout.isatty() else 0)
+    return features

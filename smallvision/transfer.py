@@ -1,6 +1,6 @@
 """Training on a pretrained base: a head on its features, then, if asked for, its last layers too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -81,42 +81,62 @@ def fit_on_base(
     trainable = unfrozen_layers(base, top.unfreeze) if top else []
     base.trainable = False
     base = head.pool(base)
-    cut = find_cut(base, trainable[0]) if top and not augment else base.output
     if mirror:
         train = np.concatenate([train[0], train[0][:, :, ::-1]]), np.concatenate([train[1], train[1]])
-    data = (train, validation)
-    if not augment:
-        below = keras.Model(base.input, cut)
-        data = ((compute_features(below, train[0]), train[1]), (compute_features(below, validation[0]), validation[1]))
-    # What is left to run in training: all of the base, its top, or nothing of it.
-    rest = base if augment else keras.Model(cut, base.output) if top else None
 
-    def build() -> keras.Model:
-        classifier = head.build(base.output_shape[-1], class_count)
-        return join(rest, classifier) if rest else classifier
+    def build_head() -> keras.Model:
+        return head.build(base.output_shape[-1], class_count)
 
-    result = fit(build, *data, augment=augment, **options)
-    if top:
-        for layer in trainable:
-            layer.trainable = True
-        result = _continue(result, data, augment=augment, **options | {"lr": top.lr, "epochs": top.epochs})
-    return replace(result, model=join(base, result.model.layers[-1] if rest else result.model))
-
-
-def join(base: keras.Model, head: keras.Model) -> keras.Model:
-    """Return one network of a base and a head; they stay shared."""
-    return keras.Sequential([keras.Input(base.input_shape[1:]), base, head])
+    if augment:
+        return _fit_through(base, build_head, trainable, (train, validation), top, augment=augment, **options)
+    # The layers above the cut run again for the features; below it nothing runs twice.
+    cut = find_cut(base, trainable[0]) if top else base.output
+    at_cut = _on_features(keras.Model(base.input, cut), (train, validation))
+    above = keras.Model(cut, base.output) if top else None
+    result = fit(build_head, *(_on_features(above, at_cut) if above else at_cut), **options)
+    if above and top:
+        network = join(above, result.model)
+        result = _fit_top(replace(result, model=network), trainable, at_cut, top, **options)
+        return replace(result, model=join(base, network.layers[-1]))
+    return replace(result, model=join(base, result.model))
 
 
-def _continue(first: Fit, data: tuple[Subset, Subset], **options: Any) -> Fit:
-    """Train the network of `first` further; keep the best of both phases."""
+def _fit_through(
+    base: keras.Model,
+    build_head: Callable[[], keras.Model],
+    trainable: Sequence[layers.Layer],
+    data: tuple[Subset, Subset],
+    top: Top | None,
+    **options: Any,
+) -> Fit:
+    """Train with every picture passing the whole base in every epoch, since it changes every time."""
+    result = fit(lambda: join(base, build_head()), *data, **options)
+    return _fit_top(result, trainable, data, top, **options) if top else result
+
+
+def _fit_top(
+    first: Fit, trainable: Sequence[layers.Layer], data: tuple[Subset, Subset], top: Top, **options: Any
+) -> Fit:
+    """Train the unfrozen layers and the head of `first` further; keep the best epoch of both phases."""
+    for layer in trainable:
+        layer.trainable = True
     before = first.model.get_weights()
-    second = fit(lambda: first.model, *data, **options)
+    second = fit(lambda: first.model, *data, **options | {"lr": top.lr, "epochs": top.epochs})
     history = [*first.history, *second.history]
     if second.rank > first.rank:
         return replace(second, best_epoch=len(first.history) + second.best_epoch, history=history)
     first.model.set_weights(before)
     return replace(first, history=history)
+
+
+def _on_features(model: keras.Model, data: tuple[Subset, Subset]) -> tuple[Subset, Subset]:
+    train, validation = ((compute_features(model, pictures), labels) for pictures, labels in data)
+    return train, validation
+
+
+def join(base: keras.Model, head: keras.Model) -> keras.Model:
+    """Return one network of a base and a head; they stay shared."""
+    return keras.Sequential([keras.Input(base.input_shape[1:]), base, head])
 
 
 def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.Layer]:

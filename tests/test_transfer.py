@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from smallvision import features, fitting, transfer
+from smallvision import backbones, features, fitting, transfer
 from smallvision.errors import ParameterError
 from smallvision.params import Augment
 from smallvision.transfer import Head, Top, find_cut, fit_on_base, unfrozen_layers
@@ -140,6 +140,12 @@ def test_a_base_is_cut_where_no_residual_connection_crosses():
     assert find_cut(base, base.get_layer("two_norm")) is base.get_layer("one_add").output
     assert find_cut(base, base.get_layer("one_conv")) is base.get_layer("stem").output
     assert find_cut(base, base.get_layer("stem")) is base.get_layer("scale").output
+
+
+def test_a_saved_base_is_cut_at_the_same_place(tmp_path):
+    make_base().save(tmp_path / "base.keras")
+    base = backbones.build(str(tmp_path / "base.keras"), "imagenet", SIZE)
+    assert find_cut(base, base.get_layer("two_conv")) is base.get_layer("one_add").output
 
 
 def test_layers_that_are_not_there_are_named():
