@@ -24,7 +24,11 @@ from typing import IO
 
 from smallvision.errors import InputError, SurroundingsError
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp")
+# The second row is not supported; such files are rejected with that reason instead of being overlooked.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp"),
+    *(".heic", ".heif", ".avif", ".tif", ".tiff"),
+)
 MAX_MEMBERS = 2_000_000
 MAX_PICTURE_BYTES = 200 * 2**20
 _KAGGLE_NAME = re.compile(r"(?P<label>[^.].*)\.\d+\.\w+")

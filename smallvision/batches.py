@@ -8,7 +8,8 @@ import tensorflow as tf
 from smallvision import augment
 from smallvision.params import Augment
 
-EVALUATION_BATCH = 100
+EVALUATION_BATCH = 100  # pictures
+FEATURES_BATCH = 1000  # of vectors, where overhead counts
 
 
 def training_batches(
@@ -65,7 +66,7 @@ def training_batches(
 
 def evaluation_batches(pictures: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
     """Yield every picture once, in order; the same shapes and ranges as `training_batches`."""
-    order = tf.data.Dataset.range(len(pictures)).batch(EVALUATION_BATCH)
+    order = tf.data.Dataset.range(len(pictures)).batch(EVALUATION_BATCH if pictures.ndim == 4 else FEATURES_BATCH)
     return order.map(_fetcher(pictures, labels), num_parallel_calls=1).prefetch(2)
 
 

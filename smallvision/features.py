@@ -17,7 +17,7 @@ from smallvision.batches import evaluation_batches
 KEPT = 4 * 2**30  # bytes; the longest unused make room
 
 
-def compute_features(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+def compute_features(model: keras.Model, inputs: np.ndarray, *, mirror: bool = False) -> np.ndarray:
     """Run a frozen model, or take the result of an earlier run.
 
     Kept in the user's cache folder, not in the project: it is no output of a stage, and
@@ -27,13 +27,21 @@ def compute_features(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     Args:
         model: takes RGB in [0, 1].
         inputs: uint8 array `(n, size, size, 3)`, or float32 features of lower layers.
+        mirror: add the features of the mirror images, behind the others.
 
     Returns:
-        float32 array `(n, ...)`.
+        float32 array `(n, ...)`, with `mirror` `(2 n, ...)`.
     """
+    if mirror:
+        return np.concatenate([_cached(model, inputs, "as it is"), _cached(model, inputs, "mirrored")])
+    return _cached(model, inputs, "as it is")
+
+
+def _cached(model: keras.Model, inputs: np.ndarray, view: str) -> np.ndarray:
     key = hashlib.sha256(
         "\n".join(
             [
+                view,
                 model.to_json(),
                 fingerprint(model),
                 keras.version(),
@@ -50,7 +58,7 @@ def compute_features(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
                 with kept:
                     features: np.ndarray = np.load(kept, allow_pickle=False)
                     return features
-            features = _compute(model, inputs)
+            features = _compute(model, inputs, view)
             data = io.BytesIO()
             np.save(data, features, allow_pickle=False)
             data.seek(0)
@@ -59,10 +67,12 @@ def compute_features(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     except (OSError, sqlite3.Error, ValueError) as error:
         # A cache that cannot be used costs time only.
         print(f"features are not kept: {error}", file=sys.stderr)
-        return _compute(model, inputs)
+        return _compute(model, inputs, view)
 
 
-def _compute(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+def _compute(model: keras.Model, inputs: np.ndarray, view: str) -> np.ndarray:
+    if view == "mirrored":
+        inputs = np.ascontiguousarray(inputs[:, :, ::-1])
     batches = evaluation_batches(inputs, np.zeros(len(inputs)))
     features: np.ndarray = model.predict(batches, verbose=1 if sys.stdout.isatty() else 0)
     return features

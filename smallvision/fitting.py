@@ -108,6 +108,7 @@ def fit(
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     model = build()
     binary = model.output_shape[-1] == 1
+    steps = math.ceil(len(train[0]) / batch_size)
     if not binary:  # one column a class, so that labels can be mixed
         train, validation = (
             (pictures, np.eye(model.output_shape[-1], dtype=np.float32)[labels])
@@ -117,12 +118,14 @@ def fit(
         optimizer=keras.optimizers.RMSprop(lr),
         loss="binary_crossentropy" if binary else "categorical_crossentropy",
         metrics=["acc"],
+        # On features a step is so short that Python would take most of the time.
+        steps_per_execution=1 if train[0].ndim == 4 else steps,
     )
     on_terminal = sys.stdout.isatty()
     watch = _Watch(lr, show_lines=not on_terminal)
     model.fit(
         training_batches(*train, batch_size, seed, augment),
-        steps_per_epoch=math.ceil(len(train[0]) / batch_size),
+        steps_per_epoch=steps,
         epochs=epochs,
         validation_data=evaluation_batches(*validation),
         shuffle=False,  # training_batches does, for each epoch anew

@@ -25,8 +25,8 @@ class Head:
 
     def pool(self, base: keras.Model) -> keras.Model:
         """Return the base with its feature maps pooled to a vector."""
-        pooling = layers.GlobalAveragePooling2D() if self.pooling == "average" else layers.Flatten()
-        return keras.Model(base.input, pooling(base.output), name=base.name)
+        pooling = layers.GlobalAveragePooling2D if self.pooling == "average" else layers.Flatten
+        return keras.Model(base.input, pooling(name="pooling")(base.output), name=base.name)
 
     def build(self, feature_count: int, class_count: int) -> keras.Model:
         """Build the network from pooled features to probabilities."""
@@ -68,7 +68,7 @@ def fit_on_base(
         train: pictures uint8 `(n, size, size, 3)` and integer labels `(n,)`.
         validation: the same.
         class_count: number of classes.
-        mirror: train on the mirror images too (augmentation has its own `flip`).
+        mirror: train on the mirror images too; of no effect with augmentation, which has its own `flip`.
         augment: random changes of the training pictures, in front of the base.
         top: which layers to train further, if any.
         options: the others of `fit`.
@@ -81,8 +81,6 @@ def fit_on_base(
     trainable = unfrozen_layers(base, top.unfreeze) if top else []
     base.trainable = False
     base = head.pool(base)
-    if mirror:
-        train = np.concatenate([train[0], train[0][:, :, ::-1]]), np.concatenate([train[1], train[1]])
 
     def build_head() -> keras.Model:
         return head.build(base.output_shape[-1], class_count)
@@ -91,9 +89,17 @@ def fit_on_base(
         return _fit_through(base, build_head, trainable, (train, validation), top, augment=augment, **options)
     # The layers above the cut run again for the features; below it nothing runs twice.
     cut = find_cut(base, trainable[0]) if top else base.output
-    at_cut = _on_features(keras.Model(base.input, cut), (train, validation))
-    above = keras.Model(cut, base.output) if top else None
-    result = fit(build_head, *(_on_features(above, at_cut) if above else at_cut), **options)
+    below, above = (
+        keras.Model(base.input, cut, name="below"),
+        keras.Model(cut, base.output, name="above") if top else None,
+    )
+    labels = np.tile(train[1], 2) if mirror else train[1]
+    at_cut = (
+        (compute_features(below, train[0], mirror=mirror), labels),
+        (compute_features(below, validation[0]), validation[1]),
+    )
+    on_top = [(compute_features(above, x), y) for x, y in at_cut] if above else at_cut
+    result = fit(build_head, *on_top, **options)
     if above and top:
         network = join(above, result.model)
         result = _fit_top(replace(result, model=network), trainable, at_cut, top, **options)
@@ -127,11 +133,6 @@ def _fit_top(
         return replace(second, best_epoch=len(first.history) + second.best_epoch, history=history)
     first.model.set_weights(before)
     return replace(first, history=history)
-
-
-def _on_features(model: keras.Model, data: tuple[Subset, Subset]) -> tuple[Subset, Subset]:
-    train, validation = ((compute_features(model, pictures), labels) for pictures, labels in data)
-    return train, validation
 
 
 def join(base: keras.Model, head: keras.Model) -> keras.Model:

@@ -35,7 +35,7 @@ def pack_folder(folder: Path, target: Path) -> None:
         key=natural_key,
     )
     if not names:
-        raise InputError(f"source: the folder {folder} holds no files")
+        raise InputError(f"source: the folder {folder} holds no files (hidden ones and links are left out)")
     with zipfile.ZipFile(target, "w") as archive:
         for name in names:
             try:
