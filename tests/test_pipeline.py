@@ -24,7 +24,7 @@ SMALL = {
     "image_size": 46,
     "batch_size": 4,
     "precision": "float32",
-    "recipes": {"baseline": {"epochs": 1}, "other": {"epochs": 1}},
+    "recipes": {"baseline": {"epochs": 1}, "other": {"epochs": 1, "dropout": 0.5, "augment": {"rotation": 40}}},
 }
 
 
@@ -154,17 +154,18 @@ def test_an_experiment_in_the_workspace(base: Repository):
     assert "slow" in base.run("dvc", "exp", "show", "--csv")
 
 
-def test_experiments_beside_the_workspace(base: Repository):
+def test_experiments_beside_the_workspace_of_a_fresh_clone(base: Repository, tmp_path):
     """--temp and --queue run in copies of what Git tracks."""
-    base.run("dvc", "exp", "run", "--temp", "--name", "aside", "-S", "seed=7")
-    base.run("dvc", "exp", "run", "--queue", "--name", "queued", "-S", "recipe=baseline,other", "-S", "seed=8")
-    assert base.run("git", "status", "--short") == ""
-    base.run("dvc", "queue", "start")
+    clone = base.clone(tmp_path / "clone")
+    clone.run("dvc", "exp", "run", "--temp", "--name", "aside", "-S", "lr=1e-5")
+    clone.run("dvc", "exp", "run", "--queue", "--name", "queued", "-S", "recipe=baseline,other", "-S", "seed=8")
+    assert clone.run("git", "status", "--short") == ""
+    clone.run("dvc", "queue", "start")
     deadline = time.monotonic() + 240
-    while (status := base.run("dvc", "queue", "status")).count("Success") < 2 and time.monotonic() < deadline:
-        assert "Failed" not in status, base.run("dvc", "queue", "logs", "queued-1")
+    while (status := clone.run("dvc", "queue", "status")).count("Success") < 2 and time.monotonic() < deadline:
+        assert "Failed" not in status, clone.run("dvc", "queue", "logs", "queued-1")
         time.sleep(1)
-    shown = base.run("dvc", "exp", "show", "--csv")
+    shown = clone.run("dvc", "exp", "show", "--csv")
     assert all(name in shown for name in ("aside", "queued-1", "queued-2"))
 
 

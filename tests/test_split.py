@@ -63,6 +63,15 @@ def test_the_next_picture_takes_the_place_of_a_bad_one(tmp_path):
     }
 
 
+def test_a_format_that_is_not_supported_is_rejected_not_overlooked(tmp_path):
+    members = kaggle_members(9)
+    members["train/cat.3.heic"] = b"\0\0\0\x18ftypheic" + members.pop("train/cat.3.jpg")
+    manifest = run_split(tmp_path, members)
+    (rejected,) = manifest.rejected
+    assert rejected["source"] == "train/cat.3.heic"
+    assert "HEIC or AVIF is not supported; convert it to JPEG" in rejected["reason"]
+
+
 def test_a_copy_in_another_subset_moves_to_the_first(tmp_path):
     members = kaggle_members(8)
     with Image.open(io.BytesIO(members["train/dog.0.jpg"])) as image:
