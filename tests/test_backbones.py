@@ -10,7 +10,6 @@ from tests.conftest import PARAMS, Project, assert_one_line, kaggle_members, wri
 
 SIZE = 64
 PICTURES = np.random.default_rng(1).random((2, SIZE, SIZE, 3), np.float32)
-QUICK = ["mobilenet_25", "mobilenet_v3_small"]
 MODULES = {
     "vgg16": keras.applications.vgg16,
     "mobilenet": keras.applications.mobilenet,
@@ -34,9 +33,8 @@ def original(name: str) -> keras.Model:
     return constructor(include_top=False, weights=None, input_shape=(size, size, 3), **base.options)
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in backbones.BASES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", backbones.BASES)
 def test_a_base_does_its_own_preprocessing_and_survives_saving(name, tmp_path):
     theirs = original(name)
     size = theirs.input_shape[1]

@@ -1,5 +1,6 @@
 """Exit codes and lines, with the streams a process may be given."""
 
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
     return subprocess.run(
         ["bash", "-c", f'exec "$0" -c "$1" {shell}', sys.executable, script],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,

@@ -43,7 +43,7 @@ def test_the_best_epoch_is_kept():
     assert again["loss"] == pytest.approx(best["val_loss"], rel=1e-4)
 
 
-@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+@pytest.mark.parametrize("arithmetic", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_a_seed_gives_the_same_weights_bit_for_bit(arithmetic):
     first, second, other = (fit_tiny(epochs=2, precision=arithmetic, seed=seed) for seed in (7, 7, 8))
     assert first.history == second.history

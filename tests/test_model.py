@@ -79,6 +79,7 @@ def test_predict_agrees_with_evaluate_and_names_what_it_cannot_read(trained: Pro
     assert errors[2] == "predict: 2 of 6 pictures could not be read"
 
 
+@pytest.mark.slow
 def test_predict_in_json_takes_any_format_and_name(trained: Project, tmp_path):
     odd = tmp_path / "-rf \n<b>ä.jpg"
     Image.fromarray(np.full((90, 90), 40000, np.uint16)).save(odd, "PNG")

@@ -81,11 +81,13 @@ def test_a_head_on_a_frozen_base_becomes_one_network_from_pictures(pooling):
     assert len(result.history) == 4
 
 
+@pytest.mark.slow
 def test_more_than_two_classes():
     result = fit(make_base(), pictures(30, 3), pictures(15, 3), classes=3)
     assert result.model.output_shape == (None, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", [None, Augment(flip=True)], ids=["from features", "from pictures"])
 @pytest.mark.parametrize(
     ("unfreeze", "trained"), [("two_conv", {"two_conv"}), (4, {"two_conv"}), (100, {"stem", "one_conv", "two_conv"})]
@@ -104,6 +106,7 @@ def test_fine_tuning_changes_exactly_the_unfrozen_layers(augment, unfreeze, trai
     assert layers_changed == trained
 
 
+@pytest.mark.slow
 def test_both_phases_are_in_the_history_and_the_best_epoch_of_both_is_kept():
     base = make_base()
     result = fit(base, epochs=3, top=Top("two_conv", lr=1e-3, epochs=2))
@@ -113,6 +116,7 @@ def test_both_phases_are_in_the_history_and_the_best_epoch_of_both_is_kept():
     assert accuracy(result.model, VALIDATION) == pytest.approx(max(ranks)[0])
 
 
+@pytest.mark.slow
 def test_a_second_phase_that_makes_it_worse_is_undone(monkeypatch):
     base = make_base()
     before = [np.array(weight) for weight in base.get_layer("two_conv").weights]
@@ -155,6 +159,7 @@ def test_layers_that_are_not_there_are_named():
         unfrozen_layers(make_base(), 1)
 
 
+@pytest.mark.slow
 def test_mirror_images_are_trained_on_too():
     base = make_base()
     both = features.compute_features(base, TRAIN[0], mirror=True)
