@@ -160,11 +160,10 @@ def test_damaged_archives_are_read_or_refused(tmp_path_factory, data):
     members = {name.replace("cat", "cät"): content[:80] for name, content in kaggle_members(2).items()}
     if data.draw(st.booleans()):
         members = {"train.zip": write_zip(path, members).read_bytes()}
-    with zipfile.ZipFile(
-        path, "w", data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]))
-    ) as a:
+    method = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]))
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
-            a.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, method)
     original = path.read_bytes()
     damaged = bytearray(original[: data.draw(st.integers(0, len(original)))] if data.draw(st.booleans()) else original)
     for _ in range(data.draw(st.integers(0, 4)) if damaged else 0):
