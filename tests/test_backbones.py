@@ -97,7 +97,7 @@ def test_names_and_paths_are_checked_before_tensorflow_starts(tmp_path):
 @pytest.mark.slow
 def test_weights_that_cannot_be_downloaded_end_in_one_line(project: Project, tmp_path):
     write_zip(project.archive, kaggle_members(8))
-    recipe = "backbone: mobilenet_25, image_size: 64, weights: imagenet"
+    recipe = "backbone: mobilenet_25, image_size: 128, weights: imagenet"
     project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", f"baseline: {{{{epochs: 1, {recipe}}}}}"))
     assert project.split().returncode == 0
     # A proxy that nobody runs: no connection, on a machine with a network too.
