@@ -97,7 +97,7 @@ def open_pictures(path: Path, name: str = "") -> Iterator[PictureArchive]:
             needed, free = archive.getinfo(nested).file_size, shutil.disk_usage(path.parent).free
             if needed > free:
                 raise SurroundingsError(f"{path.parent}: {needed} bytes needed to unpack {nested}, {free} free")
-            _unpack(archive, nested, copy, name)
+            copy.writelines(_blocks(archive, nested, name))
             archive, name = stack.enter_context(_open_zip(copy, f"{name}/{nested}")), f"{name}/{nested}"
         yield PictureArchive(archive, name)
 
@@ -128,20 +128,13 @@ def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     return keys, name
 
 
-def _unpack(archive: zipfile.ZipFile, nested: str, copy: IO[bytes], name: str) -> None:
+def _blocks(archive: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
     try:
-        source = archive.open(nested)
+        with archive.open(member) as source:
+            while block := source.read(2**20):
+                yield block
     except _DAMAGE as error:
-        raise InputError(f"{name} is damaged at {nested}: {error}; get it again") from None
-    with source:
-        while True:
-            try:
-                block = source.read(2**20)
-            except _DAMAGE as error:
-                raise InputError(f"{name} is damaged at {nested}: {error}; get it again") from None
-            if not block:
-                break
-            copy.write(block)
+        raise InputError(f"{name} is damaged at {member}: {error}; get it again") from None
 
 
 def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:

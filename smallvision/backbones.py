@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smallvision.errors import InputError, NetworkError, ParameterError
+from smallvision.modelfile import load_safely
 
 if TYPE_CHECKING:
     import keras
@@ -50,9 +51,11 @@ def check(backbone: str, weights: str) -> None:
             neither `imagenet` nor a file.
     """
     if backbone not in BASES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
-        raise ParameterError(f"backbone: expected a .keras file or one of {', '.join(BASES)}; received {backbone!r}")
+        raise ParameterError(
+            f"params.yaml: backbone: expected a .keras file or one of {', '.join(BASES)}; received {backbone!r}"
+        )
     if weights != "imagenet" and not Path(weights).is_file():
-        raise ParameterError(f"weights: expected imagenet or a weights file; {weights!r} is no file here")
+        raise ParameterError(f"params.yaml: weights: expected imagenet or a weights file; {weights!r} is no file here")
 
 
 def default_image_size(backbone: str) -> int | None:
@@ -86,7 +89,10 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     options = {"include_top": False, "input_tensor": _scale(picture, base.scaling), **base.options}
     if weights == "imagenet":
         try:
-            return constructor(weights="imagenet", **options)
+            with warnings.catch_warnings():
+                # At a side it has no weights for, MobileNet says that it takes those of 224: they are meant.
+                warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
+                return constructor(weights="imagenet", **options)
         # Keras raises a bare Exception that names the address.
         except Exception as error:
             reason = " ".join(str(error).split())
@@ -130,12 +136,7 @@ def _scale(picture: "keras.KerasTensor", scaling: str) -> "keras.KerasTensor":
 def _load(path: Path, image_size: int) -> "keras.Model":
     import keras
 
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    # Keras raises whatever a wrong file leads it to.
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: cannot be loaded: {reason}") from None
+    model = load_safely(path)
     taken, given = model.inputs[0].shape[1:], model.outputs[0].shape[1:]
     wanted = (image_size, image_size, 3)
     fits = len(taken) == 3 and all(side in (None, want) for side, want in zip(taken, wanted, strict=True))

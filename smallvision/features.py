@@ -4,6 +4,8 @@ import hashlib
 import io
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import diskcache
@@ -49,25 +51,32 @@ def _cached(model: keras.Model, inputs: np.ndarray, view: str) -> np.ndarray:
             ]
         ).encode()
     ).hexdigest()
+    # A cache that cannot be used costs time only; what fails in computing is no matter of the cache.
+    with _reported(), _open_cache() as cache:
+        kept = cache.get(key, read=True)
+        if kept is not None:
+            with kept:
+                return np.asarray(np.load(kept, allow_pickle=False))
+    features = _compute(model, inputs, view)
+    data = io.BytesIO()
+    np.save(data, features, allow_pickle=False)
+    data.seek(0)
+    with _reported(), _open_cache() as cache:
+        cache.set(key, data, read=True)
+    return features
+
+
+def _open_cache() -> diskcache.Cache:
+    return diskcache.Cache(str(Path(platformdirs.user_cache_dir("smallvision"), "features")), size_limit=KEPT)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Report what is wrong with the cache, and go on."""
     try:
-        with diskcache.Cache(
-            str(Path(platformdirs.user_cache_dir("smallvision"), "features")), size_limit=KEPT
-        ) as cache:
-            kept = cache.get(key, read=True)
-            if kept is not None:
-                with kept:
-                    features: np.ndarray = np.load(kept, allow_pickle=False)
-                    return features
-            features = _compute(model, inputs, view)
-            data = io.BytesIO()
-            np.save(data, features, allow_pickle=False)
-            data.seek(0)
-            cache.set(key, data, read=True)
-            return features
-    except (OSError, sqlite3.Error, ValueError) as error:
-        # A cache that cannot be used costs time only.
+        yield
+    except (OSError, sqlite3.Error, ValueError, EOFError) as error:
         print(f"features are not kept: {error}", file=sys.stderr)
-        return _compute(model, inputs, view)
 
 
 def _compute(model: keras.Model, inputs: np.ndarray, view: str) -> np.ndarray:

@@ -70,20 +70,29 @@ def read_card(path: Path) -> Card:
     return card
 
 
+def load_safely(path: Path) -> "keras.Model":
+    """Load a `.keras` file without running code that it may carry.
+
+    Raises:
+        InputError: the file cannot be loaded so.
+    """
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    # Keras raises whatever a wrong file leads it to (ValueError, TypeError, KeyError, OSError, ...).
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: cannot be loaded: {reason}") from error
+
+
 def load_model(path: Path, card: Card) -> "keras.Model":
     """Load a model whose card was read.
 
     Raises:
         InputError: the file cannot be loaded safely, or does not fit the card.
     """
-    import keras
-
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    # Keras raises whatever a wrong file leads it to (ValueError, TypeError, KeyError, OSError, ...).
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: cannot be loaded: {reason}") from error
+    model = load_safely(path)
     units = 1 if len(card.classes) == 2 else len(card.classes)
     if model.input_shape[1:] != (card.image_size, card.image_size, 3) or model.output_shape[1:] != (units,):
         raise InputError(

@@ -30,9 +30,9 @@ def choose(precision: str) -> str:
 def is_fast_in_bfloat16(cpuinfo: Path) -> bool:
     """Tell from Linux' description of the CPU whether bfloat16 is worth it there.
 
-    AMX is always; AVX512_BF16 is on AMD (1.7 times the float32 rate of matrix products), but not on
-    Intel, where it has one unit against two (0.75 times; docs/results.md). Elsewhere bfloat16 is
-    emulated, up to hundreds of times slower. The flags, and not a timing, since a timing that other
+    AMX is always; AVX512_BF16 is on AMD, but not on Intel without AMX, where matrix products ran at
+    0.6 of the float32 rate (docs/results.md). Elsewhere bfloat16 is emulated, up to hundreds of times
+    slower. The flags, and not a timing, since a timing that other
     processes disturb would give another arithmetic, and so other metrics, from run to run.
     """
     try:

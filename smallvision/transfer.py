@@ -151,13 +151,17 @@ def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.L
     """
     names = [layer.name for layer in base.layers]
     if isinstance(unfreeze, str) and unfreeze not in names:
-        raise ParameterError(f"unfreeze: the base has no layer {unfreeze!r}; its last ones: {', '.join(names[-8:])}")
+        raise ParameterError(
+            f"params.yaml: unfreeze: the base has no layer {unfreeze!r}; its last ones: {', '.join(names[-8:])}"
+        )
     start = names.index(unfreeze) if isinstance(unfreeze, str) else max(len(names) - unfreeze, 0)
     found = [
         layer for layer in base.layers[start:] if layer.weights and not isinstance(layer, layers.BatchNormalization)
     ]
     if not found:
-        raise ParameterError(f"unfreeze: no layer with weights among the last {len(names) - start} of the base")
+        raise ParameterError(
+            f"params.yaml: unfreeze: no layer with weights among the last {len(names) - start} of the base"
+        )
     return found
 
 

@@ -1,25 +1,15 @@
 """Stage evaluate: score the model on every test picture. Reads no parameter."""
 
 import argparse
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
 
 from smallvision.errors import InputError, run
-from smallvision.files import write_json, write_text
+from smallvision.files import write_csv, write_json
 from smallvision.manifest import load_subset, read_manifest
 from smallvision.modelfile import load_model, probabilities, read_card
 from smallvision.quiet import import_tensorflow
-
-
-def confusion_csv(rows: list[tuple[str, str]]) -> str:
-    """Return one row a picture, the columns DVC's confusion template reads."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([("actual", "predicted"), *rows])
-    return text.getvalue()
 
 
 def main() -> None:
@@ -44,7 +34,8 @@ def main() -> None:
 
     predicted = probabilities(load_model(arguments.model, card), pictures)
     scores = score(labels, predicted, card.classes)
-    write_text(arguments.confusion, confusion_csv(confusion_rows(labels, predicted, card.classes)))
+    # The columns that DVC's confusion template reads.
+    write_csv(arguments.confusion, ["actual", "predicted"], confusion_rows(labels, predicted, card.classes))
     rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
     write_json(arguments.metrics, {"source": manifest.source, "recipe": card.recipe, "model": card.short, **rounded})
     print(

@@ -4,10 +4,7 @@ Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `precision` and the re
 """
 
 import argparse
-import csv
-import io
 import time
-from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -16,22 +13,13 @@ import numpy as np
 
 from smallvision import backbones
 from smallvision.errors import run
-from smallvision.files import write_json, write_text
+from smallvision.files import write_csv, write_json
 from smallvision.manifest import load_subset, read_manifest
 from smallvision.params import Recipe, read_params
 from smallvision.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from smallvision.fitting import Fit, Subset
-
-
-def history_csv(history: Sequence[Mapping[str, float]]) -> str:
-    """Return the epochs as CSV, numbered from 1."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["epoch", *history[0]], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(history, 1))
-    return text.getvalue()
 
 
 def fit_from_scratch(
@@ -110,7 +98,8 @@ def main() -> None:
         classes=list(manifest.classes),
         image_size=image_size,
     )
-    write_text(arguments.history, history_csv(result.history))
+    epochs = [(epoch, *row.values()) for epoch, row in enumerate(result.history, 1)]
+    write_csv(arguments.history, ["epoch", *result.history[0]], epochs)
     best = result.history[result.best_epoch - 1]
     write_json(
         arguments.metrics,
@@ -128,7 +117,7 @@ def main() -> None:
         },
     )
     print(
-        f"train: {card.recipe} on {card.source}: best epoch {result.best_epoch} of {recipe.epochs}, "
+        f"train: {card.recipe} on {card.source}: best epoch {result.best_epoch} of {len(epochs)}, "
         f"validation accuracy {best['val_acc']:.1%} of {len(subsets['validation'][1])} pictures"
     )
 

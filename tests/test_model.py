@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import pickle
+import re
 import zipfile
 
 import keras
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import Project, assert_one_line, jpeg, kaggle_members, write_zip
+from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
+from tests.test_transfer import make_base
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +157,26 @@ def test_a_picture_changed_after_the_split_is_named(trained: Project, project: P
     victim.unlink()
     assert_one_line(project.train(), 3, f"data/pictures/train/dog/{victim.name}: missing; `dvc repro -f split`")
     assert not (project.folder / "model.keras").exists()
+
+
+@pytest.mark.slow
+def test_a_fine_tuned_base_goes_through_every_stage(project: Project, tmp_path):
+    make_base().save(project.folder / "base.keras")
+    recipe = "epochs: 1, backbone: base.keras, units: 4, unfreeze: two_conv, finetune_lr: 1.0e-4, finetune_epochs: 2"
+    project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", f"baseline: {{{{{recipe}}}}}"))
+    write_zip(project.archive, kaggle_members(8))
+    assert project.split().returncode == 0
+    result = project.run(
+        "stages.train", "data/pictures", "model.keras", "train.json", "history.csv", XDG_CACHE_HOME=str(tmp_path / "c")
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.search(r"best epoch [123] of 3, validation accuracy", result.stdout)
+    assert [row["epoch"] for row in read_rows(project.folder / "history.csv")] == ["1", "2", "3"]
+    metrics = json.loads((project.folder / "train.json").read_text())
+    assert metrics["backbone"] == "base.keras"
+    assert len(metrics["weights"]) == 12
+    assert project.evaluate().returncode == 0
+    assert predict(project, str(next((project.pictures / "test/cat").iterdir()))).returncode == 0
 
 
 @pytest.mark.slow

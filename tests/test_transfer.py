@@ -202,8 +202,24 @@ def test_a_cache_that_cannot_be_used_costs_only_time(cache, capsys):
     assert "features are not kept" in capsys.readouterr().err
 
 
-def test_a_damaged_cache_is_computed_again(cache):
+def test_what_fails_in_computing_is_not_taken_for_a_broken_cache(monkeypatch, capsys):
+    calls = []
+
+    def fail(*_):
+        calls.append(1)
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(features, "_compute", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        features.compute_features(make_base(), TRAIN[0])
+    assert calls == [1]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_damaged_cache_is_computed_again(cache, monkeypatch):
     first = features.compute_features(make_base(), TRAIN[0])
     for path in cache.rglob("*.val"):
         path.write_bytes(path.read_bytes()[:100])
+    assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
+    monkeypatch.setattr(features, "_compute", lambda *_: pytest.fail("not kept again"))
     assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)

@@ -56,10 +56,6 @@ def _download(*, force: bool) -> Path:
             "kaggle: no API token found; create one at https://www.kaggle.com/settings and "
             f"set KAGGLE_API_TOKEN to it, {BY_HAND}"
         ) from None
-    except ValueError as error:  # a kaggle.json that is none
-        raise NetworkError(
-            f"kaggle: {error}; download a new token at https://www.kaggle.com/settings, {BY_HAND}"
-        ) from None
     except DataCorruptionError:
         raise NetworkError(f"kaggle: the download was damaged on its way; try again, {BY_HAND}") from None
     except requests.HTTPError as error:
@@ -73,6 +69,10 @@ def _download(*, force: bool) -> Path:
         raise NetworkError(f"kaggle: {remedy}, {BY_HAND}") from None
     except requests.RequestException as error:
         raise NetworkError(f"kaggle: no connection ({type(error).__name__}); try again later, {BY_HAND}") from None
+    except ValueError as error:  # a kaggle.json that is none
+        raise NetworkError(
+            f"kaggle: {error}; download a new token at https://www.kaggle.com/settings, {BY_HAND}"
+        ) from None
 
 
 def _credentials() -> str:
