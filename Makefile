@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all setup test test-slow lint pins clean
+.PHONY: all setup test test-slow lint bench pins clean
 all: setup
 	dvc repro
 
@@ -27,6 +27,10 @@ lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
+
+# Half an hour on two cores, alone on the machine. `make bench TORCH=python-with-pytorch` compares with PyTorch too.
+bench: setup
+	python -m benchmarks $(if $(TORCH),--torch $(TORCH))
 
 # Needs uv. Keeps the addresses of indexes out of the file.
 pins:

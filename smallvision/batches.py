@@ -6,14 +6,16 @@ import numpy as np
 import tensorflow as tf
 
 from smallvision import augment
+from smallvision.loading import Pictures
 from smallvision.params import Augment
 
+Inputs = Pictures | np.ndarray  # uint8 pictures `(n, size, size, 3)`, or float32 features `(n, ...)`
 EVALUATION_BATCH = 100  # pictures
 FEATURES_BATCH = 1000  # of vectors, where overhead counts
 
 
 def training_batches(
-    pictures: np.ndarray,
+    pictures: Inputs,
     labels: np.ndarray,
     batch_size: int,
     seed: int,
@@ -26,7 +28,7 @@ def training_batches(
     again at an epoch sees the same batches. The last batch of an epoch holds what is left over.
 
     Args:
-        pictures: uint8 array `(n, size, size, 3)`, or float32 features `(n, ...)`, which stay as they are.
+        pictures: uint8, or float32 features, which stay as they are.
         labels: array `(n,)`, or `(n, classes)` of shares.
         batch_size: pictures per batch.
         seed: of order and augmentation.
@@ -64,19 +66,23 @@ def training_batches(
     return epochs.flat_map(one_epoch).map(prepare_mixed if alpha else prepare, num_parallel_calls=1).prefetch(4)
 
 
-def evaluation_batches(pictures: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
+def evaluation_batches(pictures: Inputs, labels: np.ndarray) -> tf.data.Dataset:
     """Yield every picture once, in order; the same shapes and ranges as `training_batches`."""
-    order = tf.data.Dataset.range(len(pictures)).batch(EVALUATION_BATCH if pictures.ndim == 4 else FEATURES_BATCH)
+    batch_size = EVALUATION_BATCH if len(pictures.shape) == 4 else FEATURES_BATCH
+    order = tf.data.Dataset.range(len(pictures)).batch(batch_size)
     return order.map(_fetcher(pictures, labels), num_parallel_calls=1).prefetch(2)
 
 
-def _fetcher(pictures: np.ndarray, labels: np.ndarray) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def _fetcher(pictures: Inputs, labels: np.ndarray) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Return a function from indices to a batch. Pictures stay uint8 until then: a quarter of the memory."""
     with tf.device("cpu"):
-        all_pictures, all_labels = tf.constant(pictures), tf.constant(labels, tf.float32)
+        all_labels = tf.constant(labels, tf.float32)
 
     def fetch(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = tf.gather(all_pictures, indices)
+        # Not a constant of TensorFlow's, which would be a second copy, and could not be read from disk.
+        batch = tf.ensure_shape(
+            tf.numpy_function(pictures.__getitem__, [indices], pictures.dtype), (None, *pictures.shape[1:])
+        )
         return (tf.cast(batch, tf.float32) / 255 if batch.dtype == tf.uint8 else batch), tf.gather(all_labels, indices)
 
     return fetch

@@ -12,23 +12,25 @@ import diskcache
 import keras
 import numpy as np
 import platformdirs
+import tensorflow as tf
 
 from smallvision.backbones import fingerprint
-from smallvision.batches import evaluation_batches
+from smallvision.batches import Inputs, evaluation_batches
+from smallvision.loading import Pictures
 
 KEPT = 4 * 2**30  # bytes; the longest unused make room
 
 
-def compute_features(model: keras.Model, inputs: np.ndarray, *, mirror: bool = False) -> np.ndarray:
+def compute_features(model: keras.Model, inputs: Inputs, *, mirror: bool = False) -> np.ndarray:
     """Run a frozen model, or take the result of an earlier run.
 
     Kept in the user's cache folder, not in the project: it is no output of a stage, and
     experiments that run in copies of the project share it. The key is made of everything the
-    result depends on (layers, weights, pixels, Keras' version), so it is never stale.
+    result depends on (layers, weights, pictures and how they are read, Keras' version), so it is never stale.
 
     Args:
         model: takes RGB in [0, 1].
-        inputs: uint8 array `(n, size, size, 3)`, or float32 features of lower layers.
+        inputs: pictures, or float32 features of lower layers.
         mirror: add the features of the mirror images, behind the others.
 
     Returns:
@@ -39,7 +41,7 @@ def compute_features(model: keras.Model, inputs: np.ndarray, *, mirror: bool = F
     return _cached(model, inputs, "as it is")
 
 
-def _cached(model: keras.Model, inputs: np.ndarray, view: str) -> np.ndarray:
+def _cached(model: keras.Model, inputs: Inputs, view: str) -> np.ndarray:
     key = hashlib.sha256(
         "\n".join(
             [
@@ -47,7 +49,9 @@ def _cached(model: keras.Model, inputs: np.ndarray, view: str) -> np.ndarray:
                 model.to_json(),
                 fingerprint(model),
                 keras.version(),
-                hashlib.sha256(np.ascontiguousarray(inputs).data).hexdigest(),
+                inputs.fingerprint
+                if isinstance(inputs, Pictures)
+                else hashlib.sha256(np.ascontiguousarray(inputs).data).hexdigest(),
             ]
         ).encode()
     ).hexdigest()
@@ -79,9 +83,9 @@ def _reported() -> Iterator[None]:
         print(f"features are not kept: {error}", file=sys.stderr)
 
 
-def _compute(model: keras.Model, inputs: np.ndarray, view: str) -> np.ndarray:
-    if view == "mirrored":
-        inputs = np.ascontiguousarray(inputs[:, :, ::-1])
+def _compute(model: keras.Model, inputs: Inputs, view: str) -> np.ndarray:
     batches = evaluation_batches(inputs, np.zeros(len(inputs)))
+    if view == "mirrored":
+        batches = batches.map(lambda pictures, labels: (tf.reverse(pictures, axis=[2]), labels))
     features: np.ndarray = model.predict(batches, verbose=1 if sys.stdout.isatty() else 0)
     return features

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from smallvision.batches import evaluation_batches, training_batches
+from smallvision.batches import Inputs, evaluation_batches, training_batches
 from smallvision.errors import DivergedError
 from smallvision.params import Augment
 
 HISTORY_KEYS = ("acc", "loss", "val_acc", "val_loss")
 
 
-Subset = tuple[np.ndarray, np.ndarray]  # pictures or features, and labels
+Subset = tuple[Inputs, np.ndarray]  # pictures or features, and labels
 
 
 @dataclass(frozen=True)
@@ -86,17 +86,19 @@ def fit(
     lr: float,
     seed: int,
     precision: str,
+    schedule: str = "constant",
     augment: Augment | None = None,
 ) -> Fit:
     """Train a network with RMSprop and keep the epoch with the best validation accuracy.
 
     Args:
         build: makes the network under the dtype policy of the moment.
-        train: pictures uint8 `(n, size, size, 3)`, or float features `(n, ...)`, and integer labels `(n,)`.
+        train: pictures or features, and integer labels `(n,)`.
         validation: the same.
         epochs: passes over the training pictures.
         batch_size: pictures per step.
         lr: step size.
+        schedule: `constant`, or `cosine` for a step size that falls from `lr` to 0.
         seed: of the weights and the order of the pictures.
         augment: random changes of the training pictures; validation pictures are never changed.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
@@ -115,11 +117,13 @@ def fit(
             for pictures, labels in (train, validation)
         )
     model.compile(
-        optimizer=keras.optimizers.RMSprop(lr),
+        optimizer=keras.optimizers.RMSprop(
+            keras.optimizers.schedules.CosineDecay(lr, epochs * steps) if schedule == "cosine" else lr
+        ),
         loss="binary_crossentropy" if binary else "categorical_crossentropy",
         metrics=["acc"],
         # On features a step is so short that Python would take most of the time.
-        steps_per_execution=1 if train[0].ndim == 4 else steps,
+        steps_per_execution=1 if len(train[0].shape) == 4 else steps,
     )
     on_terminal = sys.stdout.isatty()
     watch = _Watch(lr, show_lines=not on_terminal)

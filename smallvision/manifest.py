@@ -1,18 +1,12 @@
 """`data/pictures/manifest.json`: which picture went where, and which was rejected and why."""
 
-import hashlib
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from smallvision.errors import InputError
 from smallvision.files import write_json
-from smallvision.pictures import to_input
 
 SUBSETS = ("train", "validation", "test")
 
@@ -73,36 +67,3 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(f"{path}: not found; `dvc repro split` makes it") from None
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not a manifest of this version ({error}); `dvc repro -f split` makes it") from None
-
-
-def load_subset(folder: Path, entries: Sequence[Entry], image_size: int) -> np.ndarray:
-    """Read the pictures of one subset and check each against its hash in the manifest.
-
-    Args:
-        folder: `data/pictures`.
-        entries: the subset's rows of the manifest, in order.
-        image_size: side of the square, pixels.
-
-    Returns:
-        uint8 array `(len(entries), image_size, image_size, 3)`.
-
-    Raises:
-        InputError: a picture is missing or is not the one the manifest names.
-    """
-    pictures = np.empty((len(entries), image_size, image_size, 3), np.uint8)
-
-    def load(index: int) -> None:
-        path = folder / entries[index].path
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise InputError(f"{path}: missing; `dvc repro -f split` makes it again") from None
-        if hashlib.sha256(data).hexdigest() != entries[index].sha256:
-            raise InputError(f"{path}: changed since `split` wrote it; `dvc repro -f split` makes it again")
-        pictures[index] = to_input(data, image_size)
-
-    # Decoding and resizing release the interpreter lock, so threads do.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(load, range(len(entries))):
-            pass
-    return pictures

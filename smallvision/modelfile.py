@@ -13,6 +13,8 @@ from smallvision.files import replacing, sha256_of, write_json
 if TYPE_CHECKING:
     import keras
 
+    from smallvision.batches import Inputs
+
 
 @dataclass(frozen=True)
 class Card:
@@ -102,12 +104,12 @@ def load_model(path: Path, card: Card) -> "keras.Model":
     return model
 
 
-def probabilities(model: "keras.Model", pictures: np.ndarray) -> np.ndarray:
+def probabilities(model: "keras.Model", pictures: "Inputs") -> np.ndarray:
     """Predict the probability of each class.
 
     Args:
         model: a model of this project.
-        pictures: uint8 array `(n, size, size, 3)`.
+        pictures: uint8 `(n, size, size, 3)`.
 
     Returns:
         float64 array `(n, classes)`, rows that sum to 1.

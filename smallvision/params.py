@@ -83,10 +83,12 @@ class Augment(_Section):
 class Recipe(_Section):
     """How to train; `image_size`, `batch_size` and `lr` override the global ones.
 
-    `dropout` is the share of units dropped in training. With `backbone`, a head of `units` is
-    trained on a pretrained base (see `backbones.py`), whose features are pooled; `mirror` trains on
-    mirror images too. With `unfreeze` (a number of last layers, or the first layer's name), these
-    layers are trained further, `finetune_epochs` at `finetune_lr`.
+    `schedule` says whether `lr` stays or falls to 0 along a cosine (Loshchilov and Hutter, "SGDR",
+    ICLR 2017, without restarts). `dropout` is the share of units dropped in training. With
+    `backbone`, a head of `units` is trained on a pretrained base (see `backbones.py`), whose
+    features are pooled; `mirror` trains on mirror images too. With `unfreeze` (a number of last
+    layers, or the first layer's name), these layers are trained further, `finetune_epochs` at
+    `finetune_lr`.
     """
 
     epochs: Epochs
@@ -103,6 +105,7 @@ class Recipe(_Section):
     image_size: ImageSize | None = None
     batch_size: BatchSize | None = None
     lr: LearningRate | None = None
+    schedule: Literal["constant", "cosine"] = "constant"
 
     @model_validator(mode="after")
     def _complete(self) -> "Recipe":

@@ -65,7 +65,7 @@ def fit_on_base(
     Args:
         base: RGB in [0, 1] -> `(height, width, channels)`; flat.
         head: the classifier.
-        train: pictures uint8 `(n, size, size, 3)` and integer labels `(n,)`.
+        train: pictures and integer labels `(n,)`.
         validation: the same.
         class_count: number of classes.
         mirror: train on the mirror images too; of no effect with augmentation, which has its own `flip`.

@@ -7,7 +7,8 @@ import numpy as np
 
 from smallvision.errors import InputError, run
 from smallvision.files import write_csv, write_json
-from smallvision.manifest import load_subset, read_manifest
+from smallvision.loading import Pictures, own_errors
+from smallvision.manifest import read_manifest
 from smallvision.modelfile import load_model, probabilities, read_card
 from smallvision.quiet import import_tensorflow
 
@@ -26,13 +27,15 @@ def main() -> None:
             f"{arguments.model}: knows {', '.join(card.classes)}, the pictures show {', '.join(manifest.classes)}; "
             "`dvc repro` trains again"
         )
-    pictures = load_subset(arguments.pictures, manifest.subset("test"), card.image_size)
+    pictures = Pictures(arguments.pictures, manifest.subset("test"), card.image_size)
     labels = np.array(manifest.labels("test"))
 
     import_tensorflow()
     from smallvision.scores import confusion_rows, score
 
-    predicted = probabilities(load_model(arguments.model, card), pictures)
+    model = load_model(arguments.model, card)
+    with own_errors(pictures):
+        predicted = probabilities(model, pictures)
     scores = score(labels, predicted, card.classes)
     # The columns that DVC's confusion template reads.
     write_csv(arguments.confusion, ["actual", "predicted"], confusion_rows(labels, predicted, card.classes))

@@ -14,7 +14,8 @@ import numpy as np
 from smallvision import backbones
 from smallvision.errors import run
 from smallvision.files import write_csv, write_json
-from smallvision.manifest import load_subset, read_manifest
+from smallvision.loading import BUDGET, Pictures, own_errors
+from smallvision.manifest import read_manifest
 from smallvision.params import Recipe, read_params
 from smallvision.quiet import import_tensorflow
 
@@ -66,12 +67,11 @@ def main() -> None:
     image_size = image_size or params.image_size
     start = time.monotonic()
     manifest = read_manifest(arguments.pictures / "manifest.json")
+    validation = Pictures(arguments.pictures, manifest.subset("validation"), image_size)
+    train = Pictures(arguments.pictures, manifest.subset("train"), image_size, BUDGET - validation.budget_used)
     subsets = {
-        subset: (
-            load_subset(arguments.pictures, manifest.subset(subset), image_size),
-            np.array(manifest.labels(subset)),
-        )
-        for subset in ("train", "validation")
+        "train": (train, np.array(manifest.labels("train"))),
+        "validation": (validation, np.array(manifest.labels("validation"))),
     }
 
     import_tensorflow()
@@ -85,11 +85,13 @@ def main() -> None:
         "batch_size": recipe.batch_size or params.batch_size,
         "lr": recipe.lr or params.lr,
         "seed": params.seed,
+        "schedule": recipe.schedule,
         "precision": arithmetic,
         "augment": recipe.augment,
     }
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
-    result, base = fit_recipe(recipe, image_size, len(manifest.classes), **subsets, **options)
+    with own_errors(train, validation):
+        result, base = fit_recipe(recipe, image_size, len(manifest.classes), **subsets, **options)
     card = save_model(
         arguments.model,
         result.model,

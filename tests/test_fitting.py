@@ -112,3 +112,21 @@ def test_training_is_the_books():
     model.train_on_batch(pictures, labels)
     pairs = zip(model.get_weights(), result.model.get_weights(), strict=True)
     assert all(np.allclose(ours, theirs, atol=1e-6) for ours, theirs in pairs)
+
+
+def test_the_cosine_schedule_ends_at_zero_and_the_constant_one_does_not(monkeypatch):
+    rates = []
+    compile_ = keras.Model.compile
+
+    def compile_and_watch(model, optimizer, **options):
+        rates.append(optimizer)
+        return compile_(model, optimizer=optimizer, **options)
+
+    monkeypatch.setattr(keras.Model, "compile", compile_and_watch)
+    fit_tiny(schedule="cosine")
+    fit_tiny()
+    cosine, constant = (float(optimizer.learning_rate) for optimizer in rates)
+    assert cosine == pytest.approx(0, abs=1e-9)  # after the last of its steps, not before or beyond
+    assert constant == pytest.approx(1e-3)
+    rates[0].iterations.assign(rates[0].iterations // 2)
+    assert float(rates[0].learning_rate) == pytest.approx(1e-3 / 2, rel=1e-3)

@@ -83,6 +83,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
         ("{epochs: 1}", "{epochs: 1, augment: {rotate: 3}}", "there is no 'rotate'; did you mean 'rotation'?"),
         ("{epochs: 1}", "{epochs: 1, augment: {zoom: 1}}", "augment.zoom: expected less than 1, received 1"),
         ("{epochs: 1}", "{epochs: 1, augment: {flip: 1}}", "augment.flip: expected a valid boolean, received 1"),
+        ("{epochs: 1}", "{epochs: 1, schedule: linear}", "schedule: expected constant or cosine, received 'linear'"),
         ("{epochs: 1}", "{epochs: 1, units: 9}", "recipes.baseline: units needs a backbone"),
         ("{epochs: 1}", "{epochs: 1, backbone: vgg16, unfreeze: 2}", "unfreeze, finetune_lr and finetune_epochs go"),
         (

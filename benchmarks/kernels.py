@@ -1,0 +1,128 @@
+"""Parts of the work alone: `python -m benchmarks.kernels decode|augment|step PICTURES`; prints JSON.
+
+What is compared runs by turns, and the medians count.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from statistics import median
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.legacy.preprocessing.image import ImageDataGenerator
+from PIL import Image
+
+from smallvision import convnet, precision
+from smallvision.batches import training_batches
+from smallvision.loading import Pictures
+from smallvision.manifest import read_manifest
+from smallvision.params import Augment
+
+ROUNDS = 5
+SIZE, BATCH = 150, 20
+BOOK = {"rotation": 40.0, "shift": 0.2, "shear": 0.2, "zoom": 0.2, "flip": True}
+
+
+def by_turns(works: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Return the median rate of each work, which returns how many things it did."""
+    rates: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            start = time.perf_counter()
+            count = work()
+            rates[name].append(count / (time.perf_counter() - start))
+    return {name: median(values) for name, values in rates.items()}
+
+
+def decode(folder: Path) -> dict[str, float]:
+    """Files to arrays of 150x150, pictures per second."""
+    entries = read_manifest(folder / "manifest.json").subset("validation")
+
+    def ours() -> int:
+        return len(Pictures(folder, entries, SIZE)[np.arange(len(entries))])
+
+    def pillow() -> int:
+        for entry in entries:
+            image = Image.open(folder / entry.path).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+            np.asarray(image)
+        return len(entries)
+
+    return by_turns({"ours": ours, "pillow": pillow})
+
+
+def augment(folder: Path) -> dict[str, float]:
+    """Arrays to augmented batches of 32, pictures per second."""
+    entries = read_manifest(folder / "manifest.json").subset("validation")
+    count = len(entries) // 32 * 32
+    pictures = Pictures(folder, entries, SIZE)[np.arange(count)]
+    labels = np.zeros(count)
+    batches: Iterator = iter(training_batches(pictures, labels, 32, 1, Augment(**BOOK)))
+    changes = {"rotation_range": 40, "shear_range": 0.2, "zoom_range": 0.2, "horizontal_flip": True}
+    generator = ImageDataGenerator(rescale=1 / 255, width_shift_range=0.2, height_shift_range=0.2, **changes)
+    flow = generator.flow(pictures, labels, batch_size=32)
+
+    def drain(source: Iterator) -> int:
+        for _ in range(count // 32):
+            next(source)
+        return count
+
+    drain(batches)
+    return by_turns({"ours": lambda: drain(batches), "ImageDataGenerator": lambda: drain(flow)})
+
+
+def step(_folder: Path) -> dict[str, float | str]:
+    """Training steps of `baseline` on a batch that lies ready, beside matrix products alone."""
+    chosen = precision.choose("auto")
+    keras.config.set_dtype_policy("mixed_bfloat16" if chosen == "bfloat16" else "float32")
+    model = convnet.baseline(SIZE, 2)
+    model.compile(optimizer=keras.optimizers.RMSprop(1e-4), loss="binary_crossentropy", metrics=["acc"])
+    batch = tf.random.uniform((BATCH, SIZE, SIZE, 3)), tf.cast(tf.random.uniform((BATCH, 1)) < 0.5, tf.float32)
+    batches = tf.data.Dataset.from_tensors(batch).repeat()
+    model.fit(batches, steps_per_epoch=3, verbose=0)
+    side = 2048
+
+    def train() -> int:
+        model.fit(batches, steps_per_epoch=30, verbose=0)
+        return 30 * BATCH
+
+    def multiply(kind: tf.DType) -> Callable[[], float]:
+        matrix = tf.cast(tf.random.normal((side, side)), kind)
+        tf.matmul(matrix, matrix).numpy()
+
+        def work() -> float:
+            for _ in range(5):
+                tf.matmul(matrix, matrix).numpy()
+            return 5 * 2 * side**3
+
+        return work
+
+    rates = by_turns({"train": train, "float32": multiply(tf.float32), "bfloat16": multiply(tf.bfloat16)})
+    return {
+        "precision": chosen,
+        "pictures per second": rates["train"],
+        "training FLOP/s": rates["train"] * training_flops(model),
+        "float32 matmul FLOP/s": rates["float32"],
+        "bfloat16 matmul FLOP/s": rates["bfloat16"],
+    }
+
+
+def training_flops(model: keras.Model) -> int:
+    """Operations of one training step per picture, of convolutions and dense layers.
+
+    Forward once, backward twice: to the weights, and, but for the first layer, to the input.
+    """
+    total = 0
+    for index, layer in enumerate(each for each in model.layers if each.weights):
+        positions = int(np.prod(layer.output.shape[1:-1])) if len(layer.output.shape) == 4 else 1
+        forward = 2 * positions * int(np.prod(layer.kernel.shape))
+        total += forward * (3 if index else 2)
+    return total
+
+
+if __name__ == "__main__":
+    work = {"decode": decode, "augment": augment, "step": step}[sys.argv[1]]
+    print(json.dumps(work(Path(sys.argv[2]))))

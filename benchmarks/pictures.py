@@ -1,0 +1,42 @@
+"""Folders of drawn pictures, as `split` writes them."""
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from smallvision.manifest import Entry, Manifest, write_manifest
+from smallvision.sources.drawn import SPECIES, draw_picture
+
+DISTINCT = 100  # of a class; the others are hard links to them, since only their number counts
+
+
+def write_pictures(folder: Path, counts: Mapping[str, int], width: int, height: int) -> None:
+    """Write JPEGs of one size below `folder`, `counts` of each subset, half of each class."""
+    entries = []
+    for label in SPECIES:
+        originals = [_draw(label, number, width, height) for number in range(DISTINCT)]
+        hashes = [hashlib.sha256(data).hexdigest() for data in originals]
+        first: dict[int, Path] = {}
+        for subset, count in counts.items():
+            for number in range(count // 2):
+                entry = Entry(subset, label, f"{label}.{number}.jpg", "", hashes[number % DISTINCT])
+                path = folder / entry.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if number % DISTINCT in first:
+                    os.link(first[number % DISTINCT], path)
+                else:
+                    path.write_bytes(originals[number])
+                    first[number] = path
+                entries.append(entry)
+    write_manifest(folder / "manifest.json", Manifest("drawn", "", list(SPECIES), entries, [], [], []))
+
+
+def _draw(label: str, number: int, width: int, height: int) -> bytes:
+    rng = np.random.default_rng([SPECIES.index(label), number])
+    data = io.BytesIO()
+    draw_picture(label, rng).resize((width, height)).save(data, "JPEG", quality=85)
+    return data.getvalue()
