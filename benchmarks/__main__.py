@@ -200,7 +200,7 @@ def main() -> None:
     parts = arguments.parts or PARTS
     if unknown := sorted(set(parts) - set(PARTS)):
         parser.error(f"no part {unknown[0]!r}; expected {', '.join(PARTS)}")
-    per_subset = 100 if arguments.small else 1000
+    per_subset = 40 if arguments.small else 1000
     table = Table()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -226,7 +226,7 @@ def main() -> None:
         if "processes" in parts:
             measure_processes(table, home, arguments.rounds)
         if "growth" in parts:
-            measure_growth(table, folder, (100, 200) if arguments.small else (500, 2000, 8000, 24000))
+            measure_growth(table, folder, (40, 80) if arguments.small else (500, 2000, 8000, 24000))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": describe_machine(), "rounds": arguments.rounds, "results": table.numbers}
     arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,61 @@
+"""The benchmarks run, on few pictures; what they measure here means nothing."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.__main__ import PARTS, Finished
+from benchmarks.pictures import DISTINCT, write_pictures
+from smallvision.loading import Pictures
+from smallvision.manifest import read_manifest
+from tests.conftest import ROOT
+
+
+def test_the_seconds_of_epochs_are_read_as_all_contenders_print_them():
+    output = "epoch 1/2  23.4 s  acc 0.5080  best\nepoch 2  21.15 s\nstep 94.2 pictures/s\n"
+    assert Finished(output, 60, 900).epochs() == [23.4, 21.15]
+
+
+def test_the_pictures_are_what_split_would_write(tmp_path):
+    counts = {"train": 2 * DISTINCT + 20, "validation": 30}
+    write_pictures(tmp_path, counts, 60, 50)
+    manifest = read_manifest(tmp_path / "manifest.json")
+    for subset, count in counts.items():
+        entries = manifest.subset(subset)
+        assert len({entry.path for entry in entries}) == count
+        Pictures(tmp_path, entries, 46)  # checks every hash
+
+
+def test_training_operations_are_those_counted_by_hand():
+    keras = pytest.importorskip("keras")
+    from benchmarks.kernels import training_flops
+
+    model = keras.Sequential(
+        [keras.Input((10, 10, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    # Convolution: 8 x 8 positions of 3 x 3 x 3 to 4, forward and to the weights; dense: three times.
+    assert training_flops(model) == 2 * 64 * 27 * 4 * 2 + 2 * 256 * 2 * 3
+
+
+@pytest.mark.slow
+def test_every_part_runs(tmp_path):
+    output = tmp_path / "results.json"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--small", "--rounds", "1", "--output", str(output)], cwd=ROOT, check=True
+    )
+    content = json.loads(output.read_text(encoding="utf-8"))
+    assert content["machine"]["cores"]
+    for what in ("baseline epoch", "augmented epoch", "training, ", "decode 500x375", "augment / ", "evaluate", "peak"):
+        found = [numbers for name, numbers in content["results"].items() if name.startswith(what)]
+        assert found, what
+        assert all(numbers["ours"] > 0 for numbers in found)
+
+
+def test_an_unknown_part_is_named(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "epoch"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert PARTS[0] in result.stderr
