@@ -22,12 +22,12 @@ from statistics import median
 import yaml
 
 from benchmarks.pictures import write_pictures
+from smallvision.params import read_params
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
 PARTS = ("epochs", "step", "decode", "augment", "processes", "growth")
-AUGMENT = {"rotation": 40, "shift": 0.2, "shear": 0.2, "zoom": 0.2, "flip": True}
-RECIPES = {"baseline": {}, "augmented": {"batch_size": 32, "dropout": 0.5, "augment": AUGMENT}}
+RECIPES = ("baseline", "augmented")  # of the project's own params.yaml
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ class Finished:
 
 @dataclass
 class Table:
-    """What was measured: rows of (what, ours, theirs, ratio), and everything as numbers."""
+    """What was measured, printed row by row."""
 
-    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
     numbers: dict[str, object] = field(default_factory=dict)
 
     def add(
@@ -55,14 +54,9 @@ class Table:
     ) -> None:
         """Add a row and print it; `smaller`: the smaller is the faster."""
         ratio = (theirs / ours if smaller else ours / theirs) if theirs else 0
-        row = (
-            what,
-            f"{ours:,.4g} {unit}" if ours < 100 else f"{ours:,.0f} {unit}",
-            f"{name} {theirs:,.4g}" if name else "",
-            f"{ratio:.2f}" if theirs else "",
-        )
-        self.rows.append(row)
-        print(f"{row[0]:34} {row[1]:>16}  {row[2]:24} {row[3]:>5}", flush=True)
+        left = f"{ours:,.4g} {unit}" if ours < 100 else f"{ours:,.0f} {unit}"
+        right = f"  {name} {theirs:,.4g}".ljust(28) + f"{ratio:.2f}" if theirs else ""
+        print(f"{what:34} {left:>16}{right}", flush=True)
         self.numbers[f"{what}{' / ' + name if name else ''}"] = {"ours": ours, "theirs": theirs or None, "unit": unit}
 
 
@@ -97,10 +91,10 @@ def by_turns(commands: Mapping[str, Sequence[str]], folder: Path, rounds: int) -
 
 
 def write_params(folder: Path, recipe: str, epochs: int) -> None:
-    """Write the params.yaml of a run."""
-    recipes = {name: {"epochs": epochs, **options} for name, options in RECIPES.items()}
-    params = {"seed": 42, "source": "drawn", "split": {"train": 1, "validation": 1, "test": 1}, "image_size": 150}
-    params |= {"recipe": recipe, "lr": 1e-4, "batch_size": 20, "precision": "auto", "recipes": recipes}
+    """Write the params.yaml of a run: the project's own, but for the recipe and its epochs."""
+    params = read_params(ROOT / "params.yaml").model_dump(exclude_unset=True)
+    params["recipe"] = recipe
+    params["recipes"][recipe]["epochs"] = epochs
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 

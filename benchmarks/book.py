@@ -11,6 +11,15 @@ import keras
 from keras import layers
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
+AUGMENTATION = {
+    "rotation_range": 40,
+    "width_shift_range": 0.2,
+    "height_shift_range": 0.2,
+    "shear_range": 0.2,
+    "zoom_range": 0.2,
+    "horizontal_flip": True,
+}
+
 
 class _Stopwatch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
@@ -36,10 +45,8 @@ def main(pictures: str, recipe: str, epochs: str) -> None:
         ]
     )
     model.compile(loss="binary_crossentropy", optimizer=keras.optimizers.RMSprop(1e-4), metrics=["acc"])
-    changes = {"rotation_range": 40, "shear_range": 0.2, "zoom_range": 0.2, "horizontal_flip": True}
-    changes |= {"width_shift_range": 0.2, "height_shift_range": 0.2}
     size, batch_size = (150, 150), 32 if augmented else 20
-    train = ImageDataGenerator(rescale=1 / 255, **(changes if augmented else {})).flow_from_directory(
+    train = ImageDataGenerator(rescale=1 / 255, **(AUGMENTATION if augmented else {})).flow_from_directory(
         f"{pictures}/train", target_size=size, batch_size=batch_size, class_mode="binary"
     )
     validation = ImageDataGenerator(rescale=1 / 255).flow_from_directory(
