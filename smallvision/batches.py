@@ -12,6 +12,7 @@ from smallvision.params import Augment
 Inputs = Pictures | np.ndarray  # uint8 pictures `(n, size, size, 3)`, or float32 features `(n, ...)`
 EVALUATION_BATCH = 32  # pictures; 100 take 0.6 GB more, in the activations of the first layers
 FEATURES_BATCH = 1000  # of vectors, where overhead counts
+PARALLEL = 4  # batches in the making; more would wait for Python
 
 
 def training_batches(
@@ -63,7 +64,7 @@ def training_batches(
         return augment.mix(prepare(rows), prepare(others), shares)
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-    return epochs.flat_map(one_epoch).map(prepare_mixed if alpha else prepare, num_parallel_calls=1).prefetch(4)
+    return epochs.flat_map(one_epoch).map(prepare_mixed if alpha else prepare, num_parallel_calls=PARALLEL).prefetch(4)
 
 
 def evaluation_batches(pictures: Inputs, labels: np.ndarray) -> tf.data.Dataset:

@@ -12,10 +12,10 @@ import diskcache
 import keras
 import numpy as np
 import platformdirs
-import tensorflow as tf
 
 from smallvision.backbones import fingerprint
-from smallvision.batches import Inputs, evaluation_batches
+from smallvision.batches import Inputs
+from smallvision.inference import run_model
 from smallvision.loading import Pictures
 
 KEPT = 4 * 2**30  # bytes; the longest unused make room
@@ -37,15 +37,15 @@ def compute_features(model: keras.Model, inputs: Inputs, *, mirror: bool = False
         float32 array `(n, ...)`, with `mirror` `(2 n, ...)`.
     """
     if mirror:
-        return np.concatenate([_cached(model, inputs, "as it is"), _cached(model, inputs, "mirrored")])
-    return _cached(model, inputs, "as it is")
+        return np.concatenate([_cached(model, inputs, mirror=False), _cached(model, inputs, mirror=True)])
+    return _cached(model, inputs, mirror=False)
 
 
-def _cached(model: keras.Model, inputs: Inputs, view: str) -> np.ndarray:
+def _cached(model: keras.Model, inputs: Inputs, *, mirror: bool) -> np.ndarray:
     key = hashlib.sha256(
         "\n".join(
             [
-                view,
+                "mirrored" if mirror else "as it is",
                 model.to_json(),
                 fingerprint(model),
                 keras.version(),
@@ -61,7 +61,7 @@ def _cached(model: keras.Model, inputs: Inputs, view: str) -> np.ndarray:
         if kept is not None:
             with kept:
                 return np.asarray(np.load(kept, allow_pickle=False))
-    features = _compute(model, inputs, view)
+    features = run_model(model, inputs, mirror=mirror)
     data = io.BytesIO()
     np.save(data, features, allow_pickle=False)
     data.seek(0)
@@ -81,11 +81,3 @@ def _reported() -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error, ValueError, EOFError) as error:
         print(f"features are not kept: {error}", file=sys.stderr)
-
-
-def _compute(model: keras.Model, inputs: Inputs, view: str) -> np.ndarray:
-    batches = evaluation_batches(inputs, np.zeros(len(inputs)))
-    if view == "mirrored":
-        batches = batches.map(lambda pictures, labels: (tf.reverse(pictures, axis=[2]), labels))
-    features: np.ndarray = model.predict(batches, verbose=1 if sys.stdout.isatty() else 0)
-    return features

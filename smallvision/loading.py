@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import PIL
 
@@ -45,7 +46,9 @@ class Pictures:
         count = min(len(entries), budget // (image_size * image_size * 3))
         self._kept = np.empty((count, *self.shape[1:]), np.uint8)
         self._is_kept = np.zeros(count, bool)
-        # Reading, hashing, decoding and resizing release the interpreter lock, so threads do.
+        # Reading, hashing, decoding and resizing release the interpreter lock, so threads do; each takes
+        # a picture, and OpenCV's own threads would only come in between.
+        cv2.setNumThreads(1)
         self._pool = ThreadPoolExecutor(os.cpu_count())
         for _ in self._pool.map(self._read, range(len(entries))):
             pass
@@ -73,7 +76,7 @@ class Pictures:
     def fingerprint(self) -> str:
         """A SHA-256 of all that the pixels depend on: files, size, and how they are decoded."""
         digest = hashlib.sha256(Path(pictures.__file__).read_bytes())
-        digest.update(f"{PIL.__version__} {self.shape}".encode())
+        digest.update(f"{PIL.__version__} {cv2.__version__} {self.shape}".encode())
         for entry in self._entries:
             digest.update(entry.sha256.encode())
         return digest.hexdigest()

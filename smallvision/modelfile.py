@@ -114,9 +114,9 @@ def probabilities(model: "keras.Model", pictures: "Inputs") -> np.ndarray:
     Returns:
         float64 array `(n, classes)`, rows that sum to 1.
     """
-    from smallvision.batches import evaluation_batches
+    from smallvision.inference import run_model
 
-    outputs = model.predict(evaluation_batches(pictures, np.zeros(len(pictures))), verbose=0).astype(np.float64)
+    outputs = run_model(model, pictures).astype(np.float64)
     rows: np.ndarray = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
     rows /= rows.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
     return rows

@@ -32,8 +32,8 @@ def is_fast_in_bfloat16(cpuinfo: Path) -> bool:
 
     AMX is always; AVX512_BF16 is on AMD, but not on Intel without AMX, where matrix products ran at
     0.6 of the float32 rate (docs/results.md). Elsewhere bfloat16 is emulated, up to hundreds of times
-    slower. The flags, and not a timing, since a timing that other
-    processes disturb would give another arithmetic, and so other metrics, from run to run.
+    slower. The flags, and not a timing, since a timing that other processes disturb would give
+    another arithmetic, and so other metrics, from run to run.
     """
     try:
         text = cpuinfo.read_text(encoding="ascii", errors="replace")

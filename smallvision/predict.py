@@ -9,14 +9,16 @@ import numpy as np
 
 from smallvision.errors import InputError, printable, run
 from smallvision.modelfile import load_model, probabilities, read_card
-from smallvision.pictures import PictureError, to_input
+from smallvision.pictures import PictureError, decode, to_input
 from smallvision.quiet import import_tensorflow
 
 
 def read_picture(path: Path, image_size: int) -> np.ndarray | str:
     """Return the picture as network input, or the reason why it cannot be used."""
     try:
-        return to_input(path.read_bytes(), image_size)
+        data = path.read_bytes()
+        decode(data)  # only to find what is wrong with it
+        return to_input(data, image_size)
     except PictureError as error:
         return str(error)
     except OSError as error:

@@ -69,10 +69,7 @@ def main() -> None:
     manifest = read_manifest(arguments.pictures / "manifest.json")
     validation = Pictures(arguments.pictures, manifest.subset("validation"), image_size)
     train = Pictures(arguments.pictures, manifest.subset("train"), image_size, BUDGET - validation.budget_used)
-    subsets = {
-        "train": (train, np.array(manifest.labels("train"))),
-        "validation": (validation, np.array(manifest.labels("validation"))),
-    }
+    labelled = [(train, np.array(manifest.labels("train"))), (validation, np.array(manifest.labels("validation")))]
 
     import_tensorflow()
     from smallvision import precision
@@ -91,7 +88,7 @@ def main() -> None:
     }
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
     with own_errors(train, validation):
-        result, base = fit_recipe(recipe, image_size, len(manifest.classes), **subsets, **options)
+        result, base = fit_recipe(recipe, image_size, len(manifest.classes), *labelled, **options)
     card = save_model(
         arguments.model,
         result.model,
@@ -120,7 +117,7 @@ def main() -> None:
     )
     print(
         f"train: {card.recipe} on {card.source}: best epoch {result.best_epoch} of {len(epochs)}, "
-        f"validation accuracy {best['val_acc']:.1%} of {len(subsets['validation'][1])} pictures"
+        f"validation accuracy {best['val_acc']:.1%} of {len(validation)} pictures"
     )
 
 

@@ -36,12 +36,27 @@ def test_stretching_to_the_square_keeps_the_left_left_and_the_red_red():
     assert pixels[:, 34:].tolist() == [[[0, 0, 255]] * 30] * 64
 
 
-def test_decoding_at_reduced_scale_looks_the_same():
-    large = encoded(make_picture(3, 1600, 1200), "JPEG", quality=95)
-    reduced = to_input(large, 100).astype(int)
-    full = np.asarray(decode(large).resize((100, 100), Image.Resampling.BILINEAR)).astype(int)
-    assert np.abs(reduced - full).mean() < 3
-    assert decode(large, near=100).size == (200, 150)
+def with_pillow(data, size):
+    return np.asarray(decode(data).resize((size, size), Image.Resampling.BOX)).astype(int)
+
+
+@pytest.mark.parametrize("times", [1, 2, 4, 8])
+def test_a_jpeg_decoded_at_reduced_scale_looks_the_same(times):
+    large = encoded(make_picture(3, 100 * times, 120 * times), "JPEG", quality=95)
+    assert np.abs(to_input(large, 100) - with_pillow(large, 100)).mean() < 2.5
+
+
+def test_a_side_that_shrinks_is_averaged_though_the_other_grows():
+    stripes = np.zeros((50, 1000, 3), np.uint8)
+    stripes[:, ::2] = 255  # grey from afar
+    pixels = to_input(encoded(Image.fromarray(stripes), "PNG"), 100)
+    assert 126 < pixels.min() <= pixels.max() < 129
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_jpegs_of_every_colour_space_look_as_pillow_decodes_them(mode):
+    data = encoded(make_picture(2, 80, 80).convert(mode), "JPEG", quality=95)
+    assert np.abs(to_input(data, 80) - with_pillow(data, 80)).mean() < 0.5
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "BMP", "JPEG"])
@@ -88,6 +103,8 @@ def test_eight_exif_orientations_are_one_picture(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     assert np.array_equal(decode(encoded(stored, "PNG", exif=exif)), upright)
+    data = encoded(stored, "JPEG", quality=95, exif=exif)
+    assert np.abs(to_input(data, 48) - with_pillow(data, 48)).mean() < 2
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -126,6 +143,7 @@ def test_any_damage_gives_a_picture_or_a_reason(data):
     for _ in range(data.draw(st.integers(1, 6))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     try:
+        decode(bytes(damaged))
         assert to_input(bytes(damaged), 46).shape == (46, 46, 3)
     except PictureError as error:
         assert str(error)

@@ -173,7 +173,7 @@ def test_mirror_images_are_trained_on_too():
 def test_features_are_computed_once(monkeypatch):
     base = make_base()
     first = features.compute_features(base, TRAIN[0])
-    monkeypatch.setattr(features, "_compute", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(features, "run_model", lambda *_, **__: pytest.fail("computed again"))
     assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
 
 
@@ -205,11 +205,11 @@ def test_a_cache_that_cannot_be_used_costs_only_time(cache, capsys):
 def test_what_fails_in_computing_is_not_taken_for_a_broken_cache(monkeypatch, capsys):
     calls = []
 
-    def fail(*_):
+    def fail(*_, **__):
         calls.append(1)
         raise ValueError("a bug")
 
-    monkeypatch.setattr(features, "_compute", fail)
+    monkeypatch.setattr(features, "run_model", fail)
     with pytest.raises(ValueError, match="a bug"):
         features.compute_features(make_base(), TRAIN[0])
     assert calls == [1]
@@ -221,5 +221,5 @@ def test_a_damaged_cache_is_computed_again(cache, monkeypatch):
     for path in cache.rglob("*.val"):
         path.write_bytes(path.read_bytes()[:100])
     assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
-    monkeypatch.setattr(features, "_compute", lambda *_: pytest.fail("not kept again"))
+    monkeypatch.setattr(features, "run_model", lambda *_, **__: pytest.fail("not kept again"))
     assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
