@@ -71,7 +71,16 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
 
     A `UserError` becomes one line on stderr; a bug keeps its traceback and exits 1.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    received: list[int] = []
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process whatever it is doing
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
     # A picture that matters is rejected with its reason; one with, say, broken EXIF is good enough.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     # A terminal or a pipe that cannot show a letter must not turn a file name into a crash.
@@ -87,13 +96,15 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     except UserError as error:
         _fail(name, str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail(name, "interrupted", 130)
+        _fail(name, "interrupted", 128 + (received or [signal.SIGINT])[0])
     except BrokenPipeError:
         _drop_stdout()  # the reader (`| head`) has gone
         sys.exit(128 + signal.SIGPIPE)
     except MemoryError:
         _fail(name, f"out of memory: {OUT_OF_MEMORY}", 5)
     except Exception as error:
+        if received:  # which a library has turned into an error of its own
+            _fail(name, "interrupted", 128 + received[0])
         # TensorFlow's, by name: this module must not import it.
         if type(error).__name__ == "ResourceExhaustedError":
             _fail(name, f"out of memory: {OUT_OF_MEMORY}", 5)
@@ -104,10 +115,6 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
             raise
         _fail(name, f"{error.filename or 'a file'}: {error.strerror}: {remedy}", 5)
     sys.exit(0)
-
-
-def _stop(_signal: int, _frame: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)
 
 
 def _drop_stdout() -> None:

@@ -5,18 +5,23 @@ import hashlib
 import io
 import json
 import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from smallvision.errors import SurroundingsError, printable
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it becomes `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A prefix, because Keras and others judge a file by its ending.
-    # The process's number, so that two runs at once do not write into one file.
-    part = path.with_name(f"part-{os.getpid()}-{path.name}")
+    # A prefix, because Keras and others judge a file by its ending. Always the same, so that what a
+    # killed run left is overwritten; `locked` keeps a second run away.
+    part = path.with_name(f"part-{path.name}")
     try:
         yield part
         with part.open("rb+") as file:
@@ -25,6 +30,28 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from writing what `path` stands for; the system frees the lock of a killed one.
+
+    Raises:
+        SurroundingsError: another process holds it, such as a stage that outlived its `dvc repro`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = path.with_name(f"{path.name}.lock")
+    lock = FileLock(name)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        holder = printable(name.read_text(encoding="utf-8", errors="replace"))
+        raise SurroundingsError(f"{path}: {holder} is writing it; wait until that process ends, or end it") from None
+    try:
+        name.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from smallvision.batches import Inputs, evaluation_batches, training_batches
+from smallvision.checkpoints import Checkpoints, State
 from smallvision.errors import DivergedError
 from smallvision.params import Augment
 
@@ -41,12 +42,13 @@ def _rank(row: dict[str, float]) -> tuple[float, float]:
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Remember the best epoch, stop at a loss that is no number, and report where no bar is shown."""
 
-    def __init__(self, lr: float, *, show_lines: bool) -> None:
+    def __init__(self, lr: float, checkpoints: Checkpoints | None, *, show_lines: bool) -> None:
         super().__init__()
         self.best_epoch = 0
-        self.weights: list[np.ndarray] = []
+        self.weights: Sequence[np.ndarray] = []
         self.history: list[dict[str, float]] = []
         self._lr = lr
+        self._checkpoints = checkpoints
         self._show_lines = show_lines
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
@@ -67,6 +69,9 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         if better:
             self.best_epoch = self._epoch
             self.weights = self.model.get_weights()
+        if self._checkpoints:
+            variables = [variable.numpy() for variable in _variables(self.model)]
+            self._checkpoints.save(State(variables, self.weights, self.best_epoch, self.history))
         if self._show_lines:
             values = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
             seconds = time.monotonic() - self._start
@@ -74,6 +79,19 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 f"epoch {self._epoch}/{self.params['epochs']}  {seconds:.1f} s  {values}{'  best' if better else ''}",
                 flush=True,
             )
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Everything the next epoch starts from; the states of dropout are among the model's."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _go_on(model: keras.Model, watch: _Watch, state: State) -> None:
+    """Put a network and its optimizer into the state of an earlier run."""
+    model.optimizer.build(model.trainable_variables)
+    for variable, value in zip(_variables(model), state.variables, strict=True):
+        variable.assign(value)
+    watch.best_epoch, watch.weights, watch.history = state.best_epoch, state.best, list(state.history)
 
 
 def fit(
@@ -88,8 +106,11 @@ def fit(
     precision: str,
     schedule: str = "constant",
     augment: Augment | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fit:
     """Train a network with RMSprop and keep the epoch with the best validation accuracy.
+
+    With `checkpoints`, a training that was ended goes on after its last epoch, to the same result bit for bit.
 
     Args:
         build: makes the network under the dtype policy of the moment.
@@ -102,6 +123,7 @@ def fit(
         seed: of the weights and the order of the pictures.
         augment: random changes of the training pictures; validation pictures are never changed.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
+        checkpoints: where the state after each epoch is kept, and looked for first.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
@@ -126,10 +148,16 @@ def fit(
         steps_per_execution=1 if len(train[0].shape) == 4 else steps,
     )
     on_terminal = sys.stdout.isatty()
-    watch = _Watch(lr, show_lines=not on_terminal)
+    watch = _Watch(lr, checkpoints, show_lines=not on_terminal)
+    state = checkpoints.load() if checkpoints else None
+    if state:
+        _go_on(model, watch, state)
+        print(f"going on after epoch {len(state.history)} of {epochs}, where an earlier run ended", flush=True)
+    done = len(watch.history)
     model.fit(
-        training_batches(*train, batch_size, seed, augment),
+        training_batches(*train, batch_size, seed, augment, first_epoch=done),
         steps_per_epoch=steps,
+        initial_epoch=done,
         epochs=epochs,
         validation_data=evaluation_batches(*validation),
         shuffle=False,  # training_batches does, for each epoch anew

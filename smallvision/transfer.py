@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from smallvision.checkpoints import Checkpoints
 from smallvision.convnet import output_layer
 from smallvision.errors import ParameterError
 from smallvision.features import compute_features
@@ -121,13 +122,20 @@ def _fit_through(
 
 
 def _fit_top(
-    first: Fit, trainable: Sequence[layers.Layer], data: tuple[Subset, Subset], top: Top, **options: Any
+    first: Fit,
+    trainable: Sequence[layers.Layer],
+    data: tuple[Subset, Subset],
+    top: Top,
+    *,
+    checkpoints: Checkpoints | None = None,
+    **options: Any,
 ) -> Fit:
     """Train the unfrozen layers and the head of `first` further; keep the best epoch of both phases."""
     for layer in trainable:
         layer.trainable = True
     before = first.model.get_weights()
-    second = fit(lambda: first.model, *data, **options | {"lr": top.lr, "epochs": top.epochs})
+    options |= {"lr": top.lr, "epochs": top.epochs, "checkpoints": checkpoints and checkpoints.of("top")}
+    second = fit(lambda: first.model, *data, **options)
     history = [*first.history, *second.history]
     if second.rank > first.rank:
         return replace(second, best_epoch=len(first.history) + second.best_epoch, history=history)

@@ -6,11 +6,40 @@ from pathlib import Path
 import numpy as np
 
 from smallvision.errors import InputError, run
-from smallvision.files import write_csv, write_json
+from smallvision.files import locked, write_csv, write_json
 from smallvision.loading import Pictures, own_errors
 from smallvision.manifest import read_manifest
 from smallvision.modelfile import load_model, probabilities, read_card
 from smallvision.quiet import import_tensorflow
+
+
+def evaluate(model: Path, folder: Path, metrics: Path, confusion: Path) -> None:
+    """Score a model on every test picture of `folder`, and write what came of it."""
+    card = read_card(model)
+    manifest = read_manifest(folder / "manifest.json")
+    if card.classes != list(manifest.classes):
+        raise InputError(
+            f"{model}: knows {', '.join(card.classes)}, the pictures show {', '.join(manifest.classes)}; "
+            "`dvc repro` trains again"
+        )
+    pictures = Pictures(folder, manifest.subset("test"), card.image_size)
+    labels = np.array(manifest.labels("test"))
+
+    import_tensorflow()
+    from smallvision.scores import confusion_rows, score
+
+    network = load_model(model, card)
+    with own_errors(pictures):
+        predicted = probabilities(network, pictures)
+    scores = score(labels, predicted, card.classes)
+    # The columns that DVC's confusion template reads.
+    write_csv(confusion, ["actual", "predicted"], confusion_rows(labels, predicted, card.classes))
+    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
+    write_json(metrics, {"source": manifest.source, "recipe": card.recipe, "model": card.short, **rounded})
+    print(
+        f"evaluate: {card.recipe} on {manifest.source}: test accuracy {scores['acc']:.1%} "
+        f"({scores['acc_low']:.1%} to {scores['acc_high']:.1%} at 95%) of {scores['n']} pictures"
+    )
 
 
 def main() -> None:
@@ -20,31 +49,8 @@ def main() -> None:
     parser.add_argument("metrics", type=Path, help="the JSON file to write")
     parser.add_argument("confusion", type=Path, help="the CSV file to write, a row a picture")
     arguments = parser.parse_args()
-    card = read_card(arguments.model)
-    manifest = read_manifest(arguments.pictures / "manifest.json")
-    if card.classes != list(manifest.classes):
-        raise InputError(
-            f"{arguments.model}: knows {', '.join(card.classes)}, the pictures show {', '.join(manifest.classes)}; "
-            "`dvc repro` trains again"
-        )
-    pictures = Pictures(arguments.pictures, manifest.subset("test"), card.image_size)
-    labels = np.array(manifest.labels("test"))
-
-    import_tensorflow()
-    from smallvision.scores import confusion_rows, score
-
-    model = load_model(arguments.model, card)
-    with own_errors(pictures):
-        predicted = probabilities(model, pictures)
-    scores = score(labels, predicted, card.classes)
-    # The columns that DVC's confusion template reads.
-    write_csv(arguments.confusion, ["actual", "predicted"], confusion_rows(labels, predicted, card.classes))
-    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
-    write_json(arguments.metrics, {"source": manifest.source, "recipe": card.recipe, "model": card.short, **rounded})
-    print(
-        f"evaluate: {card.recipe} on {manifest.source}: test accuracy {scores['acc']:.1%} "
-        f"({scores['acc_low']:.1%} to {scores['acc_high']:.1%} at 95%) of {scores['n']} pictures"
-    )
+    with locked(arguments.metrics):
+        evaluate(arguments.model, arguments.pictures, arguments.metrics, arguments.confusion)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from smallvision import archives, sources
 from smallvision.errors import ParameterError, run
-from smallvision.files import replacing
+from smallvision.files import locked, replacing
 from smallvision.params import read_params
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("archive", type=Path, help="where to write it")
     arguments = parser.parse_args()
     params = read_params()
-    with replacing(arguments.archive) as part:
+    with locked(arguments.archive), replacing(arguments.archive) as part:
         fetch(params.source, part)
 
 

@@ -17,7 +17,7 @@ from smallvision import sources
 from smallvision.archives import Member, PictureArchive, open_pictures
 from smallvision.duplicates import Fingerprint, fingerprint, group_duplicates
 from smallvision.errors import InputError, run
-from smallvision.files import sha256_of
+from smallvision.files import locked, sha256_of
 from smallvision.manifest import SUBSETS, Entry, Manifest, write_manifest
 from smallvision.params import read_params
 from smallvision.pictures import PictureError, decode
@@ -143,7 +143,7 @@ def file_names(members: Sequence[Member]) -> list[str]:
 
 def write_tree(folder: Path, archive: PictureArchive, manifest: Manifest, members: Sequence[Member]) -> None:
     """Write the pictures beside `folder`, then move them in; the manifest comes last."""
-    part = folder.with_name(f"part-{os.getpid()}-{folder.name}")
+    part = folder.with_name(f"part-{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     try:
         for subset in SUBSETS:
@@ -194,7 +194,10 @@ def main() -> None:
     parser.add_argument("pictures", type=Path, help="folder to write train, validation and test to")
     arguments = parser.parse_args()
     params = read_params()
-    manifest = split(arguments.archive, arguments.pictures, params.split.model_dump(), sources.name_of(params.source))
+    with locked(arguments.pictures):
+        manifest = split(
+            arguments.archive, arguments.pictures, params.split.model_dump(), sources.name_of(params.source)
+        )
     counts = ", ".join(f"{len(manifest.subset(subset))} {subset}" for subset in SUBSETS)
     print(f"split: {manifest.source}: {', '.join(manifest.classes)}: {counts}")
     if manifest.rejected or manifest.duplicates:

@@ -13,14 +13,15 @@ import numpy as np
 
 from smallvision import backbones
 from smallvision.errors import run
-from smallvision.files import write_csv, write_json
+from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.loading import BUDGET, Pictures, own_errors
 from smallvision.manifest import read_manifest
-from smallvision.params import Recipe, read_params
+from smallvision.params import Params, Recipe, read_params
 from smallvision.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from smallvision.fitting import Fit, Subset
+    from smallvision.modelfile import Card
 
 
 def fit_from_scratch(
@@ -42,6 +43,7 @@ def fit_pretrained(
 
     base = backbones.build(str(recipe.backbone), recipe.weights, image_size)
     used = {"backbone": PurePath(str(recipe.backbone)).name, "weights": backbones.fingerprint(base)[:12]}
+    options["checkpoints"] = options["checkpoints"].of(used["weights"])
     top = (
         Top(recipe.unfreeze, recipe.finetune_lr, recipe.finetune_epochs)
         if recipe.unfreeze and recipe.finetune_lr and recipe.finetune_epochs
@@ -49,6 +51,83 @@ def fit_pretrained(
     )
     head = Head(recipe.pooling, recipe.units, recipe.dropout)
     return fit_on_base(base, head, train, validation, class_count, mirror=recipe.mirror, top=top, **options), used
+
+
+def train(params: Params, image_size: int, folder: Path, model: Path, metrics: Path, history: Path) -> None:
+    """Fit the network of the chosen recipe, going on where an earlier run ended, and write what came of it."""
+    start = time.monotonic()
+    recipe = params.recipes[params.recipe]
+    manifest = read_manifest(folder / "manifest.json")
+    validation = Pictures(folder, manifest.subset("validation"), image_size)
+    train = Pictures(folder, manifest.subset("train"), image_size, BUDGET - validation.budget_used)
+    labelled = [(train, np.array(manifest.labels("train"))), (validation, np.array(manifest.labels("validation")))]
+
+    import_tensorflow()
+    from smallvision import precision
+    from smallvision.checkpoints import Checkpoints, training_key
+    from smallvision.modelfile import save_model
+
+    # A base is used in the arithmetic its weights are kept in.
+    arithmetic = "float32" if recipe.backbone else precision.choose(params.precision)
+    options: dict[str, Any] = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size or params.batch_size,
+        "lr": recipe.lr or params.lr,
+        "seed": params.seed,
+        "schedule": recipe.schedule,
+        "precision": arithmetic,
+    }
+    key = training_key(options | {"recipe": recipe.model_dump(), "pictures": sha256_of(folder / "manifest.json")})
+    checkpoints = Checkpoints(model.with_name("checkpoints") / key)
+    fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
+    with own_errors(train, validation):
+        result, base = fit_recipe(
+            recipe,
+            image_size,
+            len(manifest.classes),
+            *labelled,
+            augment=recipe.augment,
+            checkpoints=checkpoints,
+            **options,
+        )
+    card = save_model(
+        model,
+        result.model,
+        recipe=params.recipe,
+        source=manifest.source,
+        classes=list(manifest.classes),
+        image_size=image_size,
+    )
+    write_results(metrics, history, card, result, {"precision": arithmetic, **base}, time.monotonic() - start)
+    checkpoints.remove()
+    best = result.history[result.best_epoch - 1]
+    print(
+        f"train: {card.recipe} on {card.source}: best epoch {result.best_epoch} of {len(result.history)}, "
+        f"validation accuracy {best['val_acc']:.1%} of {len(validation)} pictures"
+    )
+
+
+def write_results(
+    metrics: Path, history: Path, card: "Card", result: "Fit", used: dict[str, str], seconds: float
+) -> None:
+    """Write the numbers of the best epoch, and a row of each."""
+    rows = [(epoch, *row.values()) for epoch, row in enumerate(result.history, 1)]
+    write_csv(history, ["epoch", *result.history[0]], rows)
+    best = result.history[result.best_epoch - 1]
+    write_json(
+        metrics,
+        {
+            "source": card.source,
+            "recipe": card.recipe,
+            **used,
+            "best_epoch": result.best_epoch,
+            "train_acc": round(best["acc"], 4),
+            "train_loss": round(best["loss"], 4),
+            "val_acc": round(best["val_acc"], 4),
+            "val_loss": round(best["val_loss"], 4),
+            "seconds": round(seconds, 1),
+        },
+    )
 
 
 def main() -> None:
@@ -64,61 +143,15 @@ def main() -> None:
     if recipe.backbone:
         backbones.check(recipe.backbone, recipe.weights)
         image_size = image_size or backbones.default_image_size(recipe.backbone)
-    image_size = image_size or params.image_size
-    start = time.monotonic()
-    manifest = read_manifest(arguments.pictures / "manifest.json")
-    validation = Pictures(arguments.pictures, manifest.subset("validation"), image_size)
-    train = Pictures(arguments.pictures, manifest.subset("train"), image_size, BUDGET - validation.budget_used)
-    labelled = [(train, np.array(manifest.labels("train"))), (validation, np.array(manifest.labels("validation")))]
-
-    import_tensorflow()
-    from smallvision import precision
-    from smallvision.modelfile import save_model
-
-    # A base is used in the arithmetic its weights are kept in.
-    arithmetic = "float32" if recipe.backbone else precision.choose(params.precision)
-    options: dict[str, Any] = {
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size or params.batch_size,
-        "lr": recipe.lr or params.lr,
-        "seed": params.seed,
-        "schedule": recipe.schedule,
-        "precision": arithmetic,
-        "augment": recipe.augment,
-    }
-    fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
-    with own_errors(train, validation):
-        result, base = fit_recipe(recipe, image_size, len(manifest.classes), *labelled, **options)
-    card = save_model(
-        arguments.model,
-        result.model,
-        recipe=params.recipe,
-        source=manifest.source,
-        classes=list(manifest.classes),
-        image_size=image_size,
-    )
-    epochs = [(epoch, *row.values()) for epoch, row in enumerate(result.history, 1)]
-    write_csv(arguments.history, ["epoch", *result.history[0]], epochs)
-    best = result.history[result.best_epoch - 1]
-    write_json(
-        arguments.metrics,
-        {
-            "source": card.source,
-            "recipe": card.recipe,
-            "precision": arithmetic,
-            **base,
-            "best_epoch": result.best_epoch,
-            "train_acc": round(best["acc"], 4),
-            "train_loss": round(best["loss"], 4),
-            "val_acc": round(best["val_acc"], 4),
-            "val_loss": round(best["val_loss"], 4),
-            "seconds": round(time.monotonic() - start, 1),
-        },
-    )
-    print(
-        f"train: {card.recipe} on {card.source}: best epoch {result.best_epoch} of {len(epochs)}, "
-        f"validation accuracy {best['val_acc']:.1%} of {len(validation)} pictures"
-    )
+    with locked(arguments.model):
+        train(
+            params,
+            image_size or params.image_size,
+            arguments.pictures,
+            arguments.model,
+            arguments.metrics,
+            arguments.history,
+        )
 
 
 if __name__ == "__main__":

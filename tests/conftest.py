@@ -83,6 +83,17 @@ class Project:
             check=False,
         )
 
+    def start(self, *command: str, module: bool = True) -> subprocess.Popen[str]:
+        """Start a Python module of the project, or Python itself, and do not wait for it."""
+        return subprocess.Popen(
+            [sys.executable, *(["-m"] if module else []), *command],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     def fetch(self, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run("stages.fetch", "data/raw/archive.zip", **environment)
 

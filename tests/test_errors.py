@@ -32,7 +32,9 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
         ("raise DivergedError('x')", 6, "stage: x"),
         ("raise InputError('a\\\\nb\\\\x1b[31m\\\\udcff ä')", 3, "stage: a\\nb\\x1b[31m\\udcff ä"),
         ("raise KeyboardInterrupt", 130, "stage: interrupted"),
-        ("os.kill(os.getpid(), 15)", 143, ""),
+        ("os.kill(os.getpid(), 15)", 143, "stage: interrupted"),
+        ("os.kill(os.getpid(), 2)", 130, "stage: interrupted"),
+        ("try: os.kill(os.getpid(), 2)\n    except BaseException: raise ValueError", 130, "stage: interrupted"),
         ("raise MemoryError", 5, "stage: out of memory: lower batch_size"),
         (
             "raise OSError(errno.ENOSPC, 'No space left on device', 'f')",

@@ -1,0 +1,100 @@
+"""The state of an unfinished training, so that a run that was killed goes on after its last epoch."""
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import smallvision
+from smallvision.files import replacing
+
+KEPT = 2  # should the newest be damaged by a power cut, there is the one before
+# What else the numbers depend on; the pins fix all of them.
+CODE = ("smallvision", "stages")
+PACKAGES = ("keras", "numpy", "opencv-python-headless", "pillow", "tensorflow")
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next epoch depends on, after the epochs of `history`.
+
+    `variables`: of the network, with the states of its random layers, and of the optimizer;
+    `best`: the weights of `best_epoch` (from 1).
+    """
+
+    variables: Sequence[np.ndarray]
+    best: Sequence[np.ndarray]
+    best_epoch: int
+    history: Sequence[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The last states of one training, a file each in `folder`."""
+
+    folder: Path
+
+    def of(self, phase: str) -> "Checkpoints":
+        """Return those of a further phase of the same training."""
+        return Checkpoints(self.folder / phase)
+
+    def save(self, state: State) -> None:
+        """Add a state; the one before it stays."""
+        facts = json.dumps({"best_epoch": state.best_epoch, "history": state.history}, allow_nan=False)
+        arrays = {f"variables_{index}": array for index, array in enumerate(state.variables)}
+        arrays |= {f"best_{index}": array for index, array in enumerate(state.best)}
+        with replacing(self.folder / f"epoch-{len(state.history):06}.npz") as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, facts=np.array(facts), **arrays)
+        for old in self._newest_first()[KEPT:]:
+            old.unlink()
+
+    def load(self) -> State | None:
+        """Return the newest state that is whole; a damaged one is reported and left out."""
+        for path in self._newest_first():
+            try:
+                return _read(path)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                print(f"{path}: damaged ({error}); going back to the one before it", file=sys.stderr)
+        return None
+
+    def remove(self) -> None:
+        """Delete all, of every phase: the training is over."""
+        shutil.rmtree(self.folder)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("epoch-*.npz"), reverse=True)
+
+
+def training_key(facts: Mapping[str, object]) -> str:
+    """Return a name for all that a training depends on, so that its states are never taken for another's.
+
+    Args:
+        facts: parameters and hashes of the data. The project's code and the versions of what it
+            computes with are added here.
+    """
+    root = Path(smallvision.__file__).parent.parent
+    code = [path.read_bytes() for folder in CODE for path in sorted((root / folder).rglob("*.py"))]
+    return hashlib.sha256(
+        json.dumps(
+            [facts, [version(name) for name in PACKAGES], [hashlib.sha256(source).hexdigest() for source in code]]
+        ).encode()
+    ).hexdigest()[:16]
+
+
+def _read(path: Path) -> State:
+    # The zip holds a checksum of each array, which is compared when the array is read.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        facts = json.loads(str(arrays["facts"]))
+        names = sorted(arrays.files, key=lambda name: int(re.sub(r"\D", "", name) or 0))
+        variables = [arrays[name] for name in names if name.startswith("variables_")]
+        best = [arrays[name] for name in names if name.startswith("best_")]
+        return State(variables, best, facts["best_epoch"], facts["history"])

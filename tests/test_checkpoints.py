@@ -1,0 +1,205 @@
+"""A training that was ended goes on where it was, and ends as if it had never been."""
+
+import signal
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+
+import smallvision
+from smallvision import checkpoints
+from smallvision.checkpoints import Checkpoints, training_key
+from smallvision.convnet import baseline
+from smallvision.fitting import fit
+from smallvision.params import Augment
+from smallvision.transfer import Head, Top, fit_on_base
+from tests.conftest import assert_one_line, kaggle_members, write_zip
+from tests.test_fitting import TRAIN, VALIDATION
+from tests.test_transfer import make_base
+
+SLOW = pytest.mark.slow
+OPTIONS = {"batch_size": 8, "lr": 1e-3, "seed": 7, "precision": "float32"}
+
+
+def end_after(epochs, training):
+    """End a training by Ctrl-C once so many states are written."""
+    save, saved = Checkpoints.save, []
+
+    def save_and_end(self, state):
+        save(self, state)
+        saved.append(state)
+        if len(saved) == epochs:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save_and_end)
+        with pytest.raises(KeyboardInterrupt):
+            training()
+
+
+def train(folder=None, **options):
+    return fit(
+        partial(baseline, 46, 2, 0.5),
+        TRAIN,
+        VALIDATION,
+        checkpoints=folder and Checkpoints(folder),
+        **{"epochs": 4, "schedule": "cosine", "augment": Augment(rotation=40, flip=True)} | OPTIONS | options,
+    )
+
+
+def assert_equal(one, other):
+    assert one.history == other.history
+    assert one.best_epoch == other.best_epoch
+    pairs = zip(one.model.get_weights(), other.model.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return train()
+
+
+@pytest.mark.parametrize("epochs", [3, pytest.param(1, marks=SLOW), pytest.param(4, marks=SLOW)])
+def test_a_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epochs):
+    end_after(epochs, lambda: train(tmp_path))
+    capsys.readouterr()
+    assert_equal(train(tmp_path), uninterrupted)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"going on after epoch {epochs} of 4, where an earlier run ended"
+    assert [line.split()[1] for line in lines[1:]] == [f"{n}/4" for n in range(epochs + 1, 5)]
+
+
+def test_two_states_are_kept(tmp_path):
+    train(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000003.npz", "epoch-000004.npz"]
+
+
+def flip(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(flip, id="one bit"),
+        pytest.param(lambda data: b"", id="empty", marks=SLOW),
+        pytest.param(lambda data: data[:1000], id="cut", marks=SLOW),
+        pytest.param(lambda data: bytes(len(data)), id="zeros", marks=SLOW),
+    ],
+)  # fmt: skip
+def test_from_a_damaged_state_it_goes_back_to_the_one_before(tmp_path, capsys, uninterrupted, damage):
+    end_after(3, lambda: train(tmp_path))
+    newest = tmp_path / "epoch-000003.npz"
+    newest.write_bytes(damage(newest.read_bytes()))
+    capsys.readouterr()
+    assert_equal(train(tmp_path), uninterrupted)
+    output = capsys.readouterr()
+    assert f"{newest}: damaged" in output.err
+    assert "going on after epoch 2 of 4" in output.out
+
+
+@pytest.mark.slow
+def test_with_every_state_damaged_it_starts_again(tmp_path, capsys, uninterrupted):
+    end_after(2, lambda: train(tmp_path))
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"PK")
+    assert_equal(train(tmp_path), uninterrupted)
+    assert capsys.readouterr().err.count(": damaged (") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+@pytest.mark.parametrize("augment", [None, Augment(flip=True)])
+def test_both_phases_of_fine_tuning_go_on(tmp_path, monkeypatch, augment, epochs):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def finetune(states=None):
+        return fit_on_base(
+            make_base(), Head("average", 4, 0.5), TRAIN, VALIDATION, 2, mirror=False, augment=augment,
+            top=Top("two_conv", 1e-3, 2), epochs=2, checkpoints=states, **OPTIONS,
+        )  # fmt: skip
+
+    whole = finetune()
+    states = Checkpoints(tmp_path / "states")
+    end_after(epochs, lambda: finetune(states))
+    assert_equal(finetune(states), whole)
+    states.remove()
+    assert not states.folder.exists()
+
+
+def test_states_of_another_training_are_not_taken(tmp_path, monkeypatch):
+    facts = {"seed": 1, "lr": 1e-3, "pictures": "ab"}
+    key = training_key(facts)
+    assert training_key(dict(facts)) == key
+    assert all(training_key(facts | change) != key for change in ({"seed": 2}, {"lr": 1e-4}, {"pictures": "cd"}))
+    monkeypatch.setattr(checkpoints, "version", lambda name: "0")
+    assert training_key(facts) != key
+    monkeypatch.undo()
+    (tmp_path / "smallvision").mkdir()
+    (tmp_path / "smallvision/__init__.py").write_text("changed = True\n")
+    monkeypatch.setattr(smallvision, "__file__", str(tmp_path / "smallvision/__init__.py"))
+    assert training_key(facts) != key
+
+
+PARAMS = """\
+seed: 42
+source: {source}
+split: {{train: 12, validation: 8, test: 2}}
+image_size: 46
+recipe: baseline
+lr: 1.0e-4
+batch_size: 4
+precision: float32
+recipes:
+  baseline: {{epochs: 8, schedule: cosine, dropout: 0.5, augment: {{rotation: 40, flip: true}}}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_stage_goes_on_after_a_signal(project, stop, code):
+    write_zip(project.folder / "pictures.zip", kaggle_members(22))
+    project.write_params(text=PARAMS)
+    for stage in (project.fetch, project.split, project.train):
+        assert stage().returncode == 0
+    outputs = {name: (project.folder / name).read_text() for name in ("train.json", "history.csv")}
+    for name in ("model.keras", "model.json", *outputs):
+        (project.folder / name).unlink()
+
+    folder = project.folder / "checkpoints"
+    with project.start("stages.train", "data/pictures", "model.keras", "train.json", "history.csv") as process:
+        while not list(folder.rglob("epoch-000002.npz")):
+            assert process.poll() is None
+            time.sleep(0.001)
+        asked = time.monotonic()
+        process.send_signal(stop)
+        output, _ = process.communicate()
+    assert process.returncode == code, output
+    assert time.monotonic() - asked < 10
+    assert not (project.folder / "model.keras").exists()
+
+    result = project.train()
+    assert result.returncode == 0, result.stderr
+    assert "going on after epoch" in result.stdout
+    assert (project.folder / "history.csv").read_text() == outputs["history.csv"]
+    without_seconds = [[line for line in text.splitlines() if "seconds" not in line]
+                       for text in (outputs["train.json"], (project.folder / "train.json").read_text())]  # fmt: skip
+    assert without_seconds[0] == without_seconds[1]
+    assert not list(folder.iterdir())
+    assert not list(project.folder.rglob("part-*"))
+
+
+def test_only_one_process_writes_an_output(project):
+    code = (
+        "import time\nfrom pathlib import Path\nfrom smallvision.files import locked\n"
+        "with locked(Path('data/raw/archive.zip')):\n    print('mine', flush=True)\n    time.sleep(60)"
+    )
+    write_zip(project.folder / "pictures.zip", kaggle_members(2))
+    with project.start("-c", code, module=False) as holder:
+        assert holder.stdout.readline() == "mine\n"
+        result = project.fetch()
+        holder.kill()
+    assert_one_line(result, 5, f"archive.zip: process {holder.pid} on ", "is writing it")
+    assert project.fetch().returncode == 0
