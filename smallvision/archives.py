@@ -10,7 +10,6 @@ Three layouts are recognised by their content:
 
 import lzma
 import re
-import shutil
 import stat
 import tempfile
 import zipfile
@@ -22,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from smallvision.errors import InputError, SurroundingsError
+from smallvision.errors import InputError
+from smallvision.files import require_space
 
 # The second row is not supported; such files are rejected with that reason instead of being overlooked.
 SUFFIXES = (
@@ -94,9 +94,7 @@ def open_pictures(path: Path, name: str = "") -> Iterator[PictureArchive]:
         if nested:
             # A copy, since seeking inside a member reads it again from its start.
             copy = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
-            needed, free = archive.getinfo(nested).file_size, shutil.disk_usage(path.parent).free
-            if needed > free:
-                raise SurroundingsError(f"{path.parent}: {needed} bytes needed to unpack {nested}, {free} free")
+            require_space(path.parent, archive.getinfo(nested).file_size)
             copy.writelines(_blocks(archive, nested, name))
             archive, name = stack.enter_context(_open_zip(copy, f"{name}/{nested}")), f"{name}/{nested}"
         yield PictureArchive(archive, name)

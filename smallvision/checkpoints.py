@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import smallvision
-from smallvision.files import replacing
+from smallvision.files import replacing, require_space
 
 KEPT = 2  # should the newest be damaged by a power cut, there is the one before
 # What else the numbers depend on; the pins fix all of them.
@@ -46,6 +46,10 @@ class Checkpoints:
     def of(self, phase: str) -> "Checkpoints":
         """Return those of a further phase of the same training."""
         return Checkpoints(self.folder / phase)
+
+    def require_space(self, weights: Sequence[np.ndarray]) -> None:
+        """Check that there is room for the states of a network: its weights, the optimizer's, the best ones."""
+        require_space(self.folder, 3 * (KEPT + 1) * sum(array.nbytes for array in weights))
 
     def save(self, state: State) -> None:
         """Add a state; the one before it stays."""

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,18 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Check, before a long write, that `needed` bytes are free where `folder` is or will be.
+
+    Raises:
+        SurroundingsError: they are not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SurroundingsError(f"{folder}: {needed} bytes needed, {free} free; free some space")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -149,7 +149,10 @@ def fit(
     )
     on_terminal = sys.stdout.isatty()
     watch = _Watch(lr, checkpoints, show_lines=not on_terminal)
-    state = checkpoints.load() if checkpoints else None
+    state = None
+    if checkpoints:
+        checkpoints.require_space(model.get_weights())
+        state = checkpoints.load()
     if state:
         _go_on(model, watch, state)
         print(f"going on after epoch {len(state.history)} of {epochs}, where an earlier run ended", flush=True)

@@ -17,7 +17,7 @@ from smallvision import sources
 from smallvision.archives import Member, PictureArchive, open_pictures
 from smallvision.duplicates import Fingerprint, fingerprint, group_duplicates
 from smallvision.errors import InputError, run
-from smallvision.files import locked, sha256_of
+from smallvision.files import locked, require_space, sha256_of
 from smallvision.manifest import SUBSETS, Entry, Manifest, write_manifest
 from smallvision.params import read_params
 from smallvision.pictures import PictureError, decode
@@ -145,6 +145,7 @@ def write_tree(folder: Path, archive: PictureArchive, manifest: Manifest, member
     """Write the pictures beside `folder`, then move them in; the manifest comes last."""
     part = folder.with_name(f"part-{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
+    require_space(folder.parent, sum(member.info.file_size for member in members))
     try:
         for subset in SUBSETS:
             for label in manifest.classes:

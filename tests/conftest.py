@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,10 @@ class Project:
     def write_params(self, source: str = "pictures.zip", text: str = PARAMS) -> None:
         (self.folder / "params.yaml").write_text(text.format(source=source), encoding="utf-8")
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a Python module of the project with its arguments."""
+    def run(
+        self, *command: str, before: Callable[[], None] | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a Python module of the project with its arguments, calling `before` in the new process."""
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.folder,
@@ -81,6 +84,7 @@ class Project:
             errors="replace",
             timeout=120,
             check=False,
+            preexec_fn=before,
         )
 
     def start(self, *command: str, module: bool = True) -> subprocess.Popen[str]:

@@ -36,6 +36,17 @@ class Repository:
         # `python` in dvc.yaml must be the Python that runs the tests.
         self._environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command as the leader of a session of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
     def run(self, *command: str, check: bool = True) -> str:
         result = subprocess.run(
             command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300, check=False
@@ -71,10 +82,8 @@ class Repository:
         return Repository(folder)
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory) -> Repository:
-    """The working tree as Git sees it, run once and committed."""
-    folder = tmp_path_factory.mktemp("project") / "a clone"
+def make_repository(folder: Path, source: Path, **params: object) -> Repository:
+    """The working tree as Git sees it, with these parameters, committed."""
     files = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -88,9 +97,16 @@ def repository(tmp_path_factory) -> Repository:
             shutil.copy(ROOT / name, folder / name)
     repository = Repository(folder)
     repository.run("git", "init", "--quiet", "--initial-branch=main")
-    source = write_zip(tmp_path_factory.mktemp("source") / "pictures.zip", kaggle_members(8))
-    repository.change(source=str(source), **SMALL)
+    repository.change(source=str(source), **params)
     repository.commit()
+    return repository
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Repository:
+    """A small one, run once and committed."""
+    source = write_zip(tmp_path_factory.mktemp("source") / "pictures.zip", kaggle_members(8))
+    repository = make_repository(tmp_path_factory.mktemp("project") / "a clone", source, **SMALL)
     assert repository.reproduce() == EVERYTHING
     repository.commit()
     return repository

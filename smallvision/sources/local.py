@@ -6,6 +6,7 @@ from pathlib import Path
 
 from smallvision.archives import natural_key
 from smallvision.errors import InputError
+from smallvision.files import require_space
 
 # The earliest date a zip can hold: equal pictures make equal archives.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -13,6 +14,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def copy_archive(source: Path, target: Path) -> None:
     """Copy a zip archive."""
+    require_space(target.parent, source.stat().st_size)
     shutil.copyfile(source, target)
 
 
@@ -36,6 +38,7 @@ def pack_folder(folder: Path, target: Path) -> None:
     )
     if not names:
         raise InputError(f"source: the folder {folder} holds no files (hidden ones and links are left out)")
+    require_space(target.parent, sum((folder / name).stat().st_size for name in names))
     with zipfile.ZipFile(target, "w") as archive:
         for name in names:
             try:

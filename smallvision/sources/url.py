@@ -1,6 +1,5 @@
 """An archive behind an http(s) address."""
 
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,8 @@ import requests.adapters
 import urllib3
 from tqdm import tqdm
 
-from smallvision.errors import NetworkError, ParameterError, SurroundingsError
+from smallvision.errors import NetworkError, ParameterError
+from smallvision.files import require_space
 
 # The same pictures as Kaggle's, without an account; some files of it are damaged.
 MICROSOFT = (
@@ -90,9 +90,7 @@ def _start(response: requests.Response, shown: str, received: int, target: Path)
         start = 0
     if status == 206 and not start:
         raise requests.ConnectionError("the server sent another part than asked for")
-    needed, free = _length(response), shutil.disk_usage(target.parent).free
-    if needed > free:
-        raise SurroundingsError(f"{target.parent}: {needed} bytes needed, {free} free; free some space")
+    require_space(target.parent, _length(response))
     return start
 
 
