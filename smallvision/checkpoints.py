@@ -1,12 +1,10 @@
 """The state of an unfinished training, so that a run that was killed goes on after its last epoch."""
 
 import hashlib
+import io
 import json
-import re
 import shutil
 import sys
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import smallvision
+from smallvision.errors import printable
 from smallvision.files import replacing, require_space
 
 KEPT = 2  # should the newest be damaged by a power cut, there is the one before
@@ -56,18 +55,23 @@ class Checkpoints:
         facts = json.dumps({"best_epoch": state.best_epoch, "history": state.history}, allow_nan=False)
         arrays = {f"variables_{index}": array for index, array in enumerate(state.variables)}
         arrays |= {f"best_{index}": array for index, array in enumerate(state.best)}
-        with replacing(self.folder / f"epoch-{len(state.history):06}.npz") as part, part.open("wb") as file:
-            np.savez(file, allow_pickle=False, facts=np.array(facts), **arrays)
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, facts=np.array(facts), **arrays)
+        with replacing(self.folder / f"epoch-{len(state.history):06}") as part, part.open("wb") as file:
+            file.write(hashlib.sha256(content.getbuffer()).digest())
+            file.write(content.getbuffer())
         for old in self._newest_first()[KEPT:]:
             old.unlink()
 
     def load(self) -> State | None:
-        """Return the newest state that is whole; a damaged one is reported and left out."""
+        """Return the newest state that is whole; a damaged one is reported and deleted."""
         for path in self._newest_first():
-            try:
-                return _read(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-                print(f"{path}: damaged ({error}); going back to the one before it", file=sys.stderr)
+            content = path.read_bytes()
+            checksum, content = content[:32], content[32:]
+            if hashlib.sha256(content).digest() == checksum:
+                return _parse(content)
+            print(printable(f"{path}: damaged; going back to the one before it"), file=sys.stderr)
+            path.unlink()
         return None
 
     def remove(self) -> None:
@@ -75,7 +79,7 @@ class Checkpoints:
         shutil.rmtree(self.folder)
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch-*.npz"), reverse=True)
+        return sorted(self.folder.glob("epoch-*"), reverse=True)
 
 
 def training_key(facts: Mapping[str, object]) -> str:
@@ -94,11 +98,9 @@ def training_key(facts: Mapping[str, object]) -> str:
     ).hexdigest()[:16]
 
 
-def _read(path: Path) -> State:
-    # The zip holds a checksum of each array, which is compared when the array is read.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+def _parse(content: bytes) -> State:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         facts = json.loads(str(arrays["facts"]))
-        names = sorted(arrays.files, key=lambda name: int(re.sub(r"\D", "", name) or 0))
-        variables = [arrays[name] for name in names if name.startswith("variables_")]
-        best = [arrays[name] for name in names if name.startswith("best_")]
+        counts = {kind: sum(name.startswith(kind) for name in arrays.files) for kind in ("variables_", "best_")}
+        variables, best = ([arrays[f"{kind}{index}"] for index in range(count)] for kind, count in counts.items())
         return State(variables, best, facts["best_epoch"], facts["history"])

@@ -12,9 +12,12 @@ import diskcache
 import keras
 import numpy as np
 import platformdirs
+import tensorflow as tf
 
+from smallvision import inference
 from smallvision.backbones import fingerprint
 from smallvision.batches import Inputs
+from smallvision.files import sha256_of
 from smallvision.inference import run_model
 from smallvision.loading import Pictures
 
@@ -49,6 +52,8 @@ def _cached(model: keras.Model, inputs: Inputs, *, mirror: bool) -> np.ndarray:
                 model.to_json(),
                 fingerprint(model),
                 keras.version(),
+                tf.__version__,
+                sha256_of(Path(inference.__file__)),
                 inputs.fingerprint
                 if isinstance(inputs, Pictures)
                 else hashlib.sha256(np.ascontiguousarray(inputs).data).hexdigest(),

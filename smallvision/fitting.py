@@ -151,8 +151,9 @@ def fit(
     watch = _Watch(lr, checkpoints, show_lines=not on_terminal)
     state = None
     if checkpoints:
-        checkpoints.require_space(model.get_weights())
         state = checkpoints.load()
+        if not state:
+            checkpoints.require_space(model.get_weights())
     if state:
         _go_on(model, watch, state)
         print(f"going on after epoch {len(state.history)} of {epochs}, where an earlier run ended", flush=True)

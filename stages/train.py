@@ -4,6 +4,7 @@ Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `precision` and the re
 """
 
 import argparse
+import hashlib
 import time
 from functools import partial
 from pathlib import Path, PurePath
@@ -43,7 +44,8 @@ def fit_pretrained(
 
     base = backbones.build(str(recipe.backbone), recipe.weights, image_size)
     used = {"backbone": PurePath(str(recipe.backbone)).name, "weights": backbones.fingerprint(base)[:12]}
-    options["checkpoints"] = options["checkpoints"].of(used["weights"])
+    layers = hashlib.sha256(base.to_json().encode()).hexdigest()
+    options["checkpoints"] = options["checkpoints"].of(f"{used['weights']}-{layers[:12]}")
     top = (
         Top(recipe.unfreeze, recipe.finetune_lr, recipe.finetune_epochs)
         if recipe.unfreeze and recipe.finetune_lr and recipe.finetune_epochs
@@ -77,8 +79,8 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         "schedule": recipe.schedule,
         "precision": arithmetic,
     }
-    key = training_key(options | {"recipe": recipe.model_dump(), "pictures": sha256_of(folder / "manifest.json")})
-    checkpoints = Checkpoints(model.with_name("checkpoints") / key)
+    facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": sha256_of(folder / "manifest.json")}
+    checkpoints = Checkpoints(model.with_name(f"{model.stem}-checkpoints") / training_key(options | facts))
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
     with own_errors(train, validation):
         result, base = fit_recipe(

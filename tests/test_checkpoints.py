@@ -1,11 +1,13 @@
 """A training that was ended goes on where it was, and ends as if it had never been."""
 
 import signal
+import sys
 import time
 from functools import partial
 
 import numpy as np
 import pytest
+import yaml
 
 import smallvision
 from smallvision import checkpoints
@@ -14,6 +16,7 @@ from smallvision.convnet import baseline
 from smallvision.fitting import fit
 from smallvision.params import Augment
 from smallvision.transfer import Head, Top, fit_on_base
+from stages import train as train_stage
 from tests.conftest import assert_one_line, kaggle_members, write_zip
 from tests.test_fitting import TRAIN, VALIDATION
 from tests.test_transfer import make_base
@@ -72,7 +75,7 @@ def test_a_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epo
 
 def test_two_states_are_kept(tmp_path):
     train(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000003.npz", "epoch-000004.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000003", "epoch-000004"]
 
 
 def flip(data):
@@ -91,7 +94,7 @@ def flip(data):
 )  # fmt: skip
 def test_from_a_damaged_state_it_goes_back_to_the_one_before(tmp_path, capsys, uninterrupted, damage):
     end_after(3, lambda: train(tmp_path))
-    newest = tmp_path / "epoch-000003.npz"
+    newest = tmp_path / "epoch-000003"
     newest.write_bytes(damage(newest.read_bytes()))
     capsys.readouterr()
     assert_equal(train(tmp_path), uninterrupted)
@@ -105,8 +108,10 @@ def test_with_every_state_damaged_it_starts_again(tmp_path, capsys, uninterrupte
     end_after(2, lambda: train(tmp_path))
     for path in tmp_path.iterdir():
         path.write_bytes(b"PK")
+    end_after(1, lambda: train(tmp_path))
+    assert capsys.readouterr().err.count(": damaged;") == 2
     assert_equal(train(tmp_path), uninterrupted)
-    assert capsys.readouterr().err.count(": damaged (") == 2
+    assert "going on after epoch 1 of 4" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -143,6 +148,38 @@ def test_states_of_another_training_are_not_taken(tmp_path, monkeypatch):
     assert training_key(facts) != key
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 43}, {"image_size": 48}, {"lr": 1e-5}, {"batch_size": 5}, {"precision": "bfloat16"},
+        {"split": {"train": 4, "validation": 2, "test": 1}}, {"recipes": {"baseline": {"epochs": 1, "dropout": 0.1}}},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_a_changed_parameter_makes_it_another_training(project, monkeypatch, change):
+    write_zip(project.folder / "pictures.zip", kaggle_members(8))
+    assert project.fetch().returncode == 0
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setattr(sys, "argv", ["train", "data/pictures", "model.keras", "train.json", "history.csv"])
+    monkeypatch.setattr(train_stage, "import_tensorflow", lambda: None)  # it is; and this would set the environment
+    keys = []
+
+    def key_of(facts):
+        keys.append(training_key(facts))
+        raise StopIteration
+
+    monkeypatch.setattr(checkpoints, "training_key", key_of)
+    path = project.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    for content in (params, params, params | change):
+        path.write_text(yaml.safe_dump(content))
+        if not keys or "split" in change:
+            assert project.split().returncode == 0
+        with pytest.raises(StopIteration):
+            train_stage.main()
+    assert keys[0] == keys[1] != keys[2]
+
+
 PARAMS = """\
 seed: 42
 source: {source}
@@ -168,9 +205,9 @@ def test_the_stage_goes_on_after_a_signal(project, stop, code):
     for name in ("model.keras", "model.json", *outputs):
         (project.folder / name).unlink()
 
-    folder = project.folder / "checkpoints"
+    folder = project.folder / "model-checkpoints"
     with project.start("stages.train", "data/pictures", "model.keras", "train.json", "history.csv") as process:
-        while not list(folder.rglob("epoch-000002.npz")):
+        while not list(folder.rglob("epoch-000002")):
             assert process.poll() is None
             time.sleep(0.001)
         asked = time.monotonic()

@@ -107,6 +107,13 @@ def test_eight_exif_orientations_are_one_picture(orientation):
     assert np.abs(to_input(data, 48) - with_pillow(data, 48)).mean() < 2
 
 
+def test_an_orientation_in_xmp_counts_too():
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+    data = encoded(make_picture(5, 48, 48), "JPEG", quality=95, xmp=xmp)
+    assert np.abs(to_input(data, 48) - with_pillow(data, 48)).mean() < 2
+    assert np.abs(to_input(data, 48) - np.asarray(make_picture(5, 48, 48)).astype(int)).mean() > 20
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_is_ignored():
     data = encoded(make_picture(1), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
