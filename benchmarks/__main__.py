@@ -26,7 +26,7 @@ from smallvision.params import read_params
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
-PARTS = ("epochs", "step", "decode", "augment", "processes", "growth")
+PARTS = ("epochs", "step", "decode", "augment", "infer", "processes", "growth")
 RECIPES = ("baseline", "augmented")  # of the project's own params.yaml
 
 
@@ -179,7 +179,7 @@ def describe_machine() -> dict[str, object]:
         "cpu": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")},
+        **{name: version(name) for name in ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow")},
     }
 
 
@@ -217,6 +217,9 @@ def main() -> None:
         if "augment" in parts:
             rates = measure_kernel("augment", home)
             table.add("augment", rates["ours"], "pictures/s", "ImageDataGenerator", rates["ImageDataGenerator"])
+        if "infer" in parts:
+            rates = measure_kernel("infer", home)
+            table.add("MobileNetV2, 224 pixels", rates["ours"], "pictures/s", "Keras' predict", rates["predict"])
         if "processes" in parts:
             measure_processes(table, home, arguments.rounds)
         if "growth" in parts:

@@ -1,4 +1,4 @@
-"""Parts of the work alone: `python -m benchmarks.kernels decode|augment|step PICTURES`; prints JSON.
+"""Parts of the work alone: `python -m benchmarks.kernels decode|augment|infer|step PICTURES`; prints JSON.
 
 What is compared runs by turns, and the medians count.
 """
@@ -18,7 +18,8 @@ from PIL import Image
 
 from benchmarks.book import AUGMENTATION
 from smallvision import convnet, precision
-from smallvision.batches import training_batches
+from smallvision.batches import evaluation_batches, training_batches
+from smallvision.inference import run_model
 from smallvision.loading import Pictures
 from smallvision.manifest import read_manifest
 from smallvision.params import read_params
@@ -73,6 +74,20 @@ def augment(folder: Path) -> dict[str, float]:
     return by_turns({"ours": lambda: drain(batches), "ImageDataGenerator": lambda: drain(flow)})
 
 
+def infer(folder: Path) -> dict[str, float]:
+    """Arrays to features of a frozen base, pictures per second, all that goes before the first included."""
+    entries = read_manifest(folder / "manifest.json").subset("validation")[:500]
+    pictures = Pictures(folder, entries, 224)[np.arange(len(entries))]
+    base = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=None, pooling="avg")
+    labels = np.zeros(len(entries))
+    return by_turns(
+        {
+            "ours": lambda: len(run_model(base, pictures)),
+            "predict": lambda: len(base.predict(evaluation_batches(pictures, labels), verbose=0)),
+        }
+    )
+
+
 def step(_folder: Path) -> dict[str, float | str]:
     """Training steps of `baseline` on a batch that lies ready, beside matrix products alone."""
     chosen = precision.choose("auto")
@@ -123,5 +138,5 @@ def training_flops(model: keras.Model) -> int:
 
 
 if __name__ == "__main__":
-    work = {"decode": decode, "augment": augment, "step": step}[sys.argv[1]]
+    work = {"decode": decode, "augment": augment, "infer": infer, "step": step}[sys.argv[1]]
     print(json.dumps(work(Path(sys.argv[2]))))

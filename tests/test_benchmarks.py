@@ -48,7 +48,16 @@ def test_every_part_runs(tmp_path):
     )
     content = json.loads(output.read_text(encoding="utf-8"))
     assert content["machine"]["cores"]
-    for what in ("baseline epoch", "augmented epoch", "training, ", "decode 500x375", "augment / ", "evaluate", "peak"):
+    for what in (
+        "baseline epoch",
+        "augmented epoch",
+        "training, ",
+        "decode 500x375",
+        "augment / ",
+        "MobileNetV2",
+        "evaluate",
+        "peak",
+    ):
         found = [numbers for name, numbers in content["results"].items() if name.startswith(what)]
         assert found, what
         assert all(numbers["ours"] > 0 for numbers in found)
