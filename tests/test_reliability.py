@@ -167,3 +167,33 @@ def test_a_disk_with_too_little_space_is_found_before_anything_is_written(tmp_pa
     with pytest.raises(SurroundingsError, match="11 bytes needed, 10 free; free some space"):
         require_space(tmp_path, 11)
     require_space(tmp_path, 10)
+
+
+def test_odd_surroundings_change_nothing(tmp_path):
+    for name in ("usual", "pictures # of Ünal"):
+        (tmp_path / name).mkdir()
+    usual, odd = Project(tmp_path / "usual"), Project(tmp_path / "pictures # of Ünal")
+    environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TZ": "Asia/Kathmandu", "COLUMNS": "1"}
+
+    def surround() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+        os.close(0)
+
+    results = []
+    for project, options in ((usual, {}), (odd, {"before": surround, **environment, "HOME": ""})):
+        write_zip(project.folder / "pictures.zip", kaggle_members(8))
+        for command in STAGES.values():
+            result = project.run(*command, **options)
+            assert result.returncode == 0, result.stderr
+            assert result.stderr == ""
+        written = contents(project.folder)
+        results.append(
+            {
+                str(Path(name).relative_to(project.folder)): data
+                for name, data in written.items()
+                # They hold the time of day, how long it took, or the hash of one that does.
+                if Path(name).name not in ("model.keras", "model.json", "train.json", "test.json")
+            }
+        )
+    assert results[0] == results[1]
+    assert len(results[0]) > 16
