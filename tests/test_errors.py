@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, listen_to_ctrl_c
 
 
 def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.CompletedProcess[str]:
@@ -19,6 +19,7 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
         stderr=subprocess.PIPE,
         text=True,
         check=False,
+        preexec_fn=listen_to_ctrl_c,
     )
 
 
