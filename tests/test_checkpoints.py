@@ -17,7 +17,7 @@ from smallvision.fitting import fit
 from smallvision.params import Augment
 from smallvision.transfer import Head, Top, fit_on_base
 from stages import train as train_stage
-from tests.conftest import assert_one_line, kaggle_members, write_zip
+from tests.conftest import PARAMS, assert_one_line, kaggle_members, write_zip
 from tests.test_fitting import TRAIN, VALIDATION
 from tests.test_transfer import make_base
 
@@ -180,25 +180,17 @@ def test_a_changed_parameter_makes_it_another_training(project, monkeypatch, cha
     assert keys[0] == keys[1] != keys[2]
 
 
-PARAMS = """\
-seed: 42
-source: {source}
-split: {{train: 12, validation: 8, test: 2}}
-image_size: 46
-recipe: baseline
-lr: 1.0e-4
-batch_size: 4
-precision: float32
-recipes:
-  baseline: {{epochs: 8, schedule: cosine, dropout: 0.5, augment: {{rotation: 40, flip: true}}}}
-"""
+LONGER = PARAMS.replace("train: 4, validation: 2", "train: 12, validation: 8").replace(
+    "baseline: {{epochs: 1}}",
+    "baseline: {{epochs: 8, schedule: cosine, dropout: 0.5, augment: {{rotation: 40, flip: true}}}}",
+)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_the_stage_goes_on_after_a_signal(project, stop, code):
     write_zip(project.folder / "pictures.zip", kaggle_members(22))
-    project.write_params(text=PARAMS)
+    project.write_params(text=LONGER)
     for stage in (project.fetch, project.split, project.train):
         assert stage().returncode == 0
     outputs = {name: (project.folder / name).read_text() for name in ("train.json", "history.csv")}
