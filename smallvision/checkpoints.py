@@ -17,7 +17,7 @@ from smallvision.errors import printable
 from smallvision.files import replacing, require_space
 
 KEPT = 2  # should the newest be damaged by a power cut, there is the one before
-# What else the numbers depend on; the pins fix all of them.
+# What else the numbers depend on. The pins fix all packages; these are the ones that compute.
 CODE = ("smallvision", "stages")
 PACKAGES = ("keras", "numpy", "opencv-python-headless", "pillow", "tensorflow")
 

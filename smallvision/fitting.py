@@ -94,6 +94,21 @@ def _go_on(model: keras.Model, watch: _Watch, state: State) -> None:
     watch.best_epoch, watch.weights, watch.history = state.best_epoch, state.best, list(state.history)
 
 
+def _cosine(lr: float, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
+    rising = round(warmup * steps)
+    if not rising:
+        return keras.optimizers.schedules.CosineDecay(lr, steps)
+    return keras.optimizers.schedules.CosineDecay(0.0, steps - rising, warmup_target=lr, warmup_steps=rising)
+
+
+def _optimizer(
+    name: str, lr: float | keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
+) -> keras.Optimizer:
+    if name == "adamw":
+        return keras.optimizers.AdamW(lr, weight_decay=weight_decay)
+    return keras.optimizers.RMSprop(lr)
+
+
 def fit(
     build: Callable[[], keras.Model],
     train: Subset,
@@ -104,11 +119,14 @@ def fit(
     lr: float,
     seed: int,
     precision: str,
+    optimizer: str = "rmsprop",
+    weight_decay: float = 0.0,
     schedule: str = "constant",
+    warmup: float = 0.0,
     augment: Augment | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Fit:
-    """Train a network with RMSprop and keep the epoch with the best validation accuracy.
+    """Train a network and keep the epoch with the best validation accuracy.
 
     With `checkpoints`, a training that was ended goes on after its last epoch, to the same result bit for bit.
 
@@ -119,7 +137,10 @@ def fit(
         epochs: passes over the training pictures.
         batch_size: pictures per step.
         lr: step size.
+        optimizer: `rmsprop` or `adamw`.
+        weight_decay: of AdamW.
         schedule: `constant`, or `cosine` for a step size that falls from `lr` to 0.
+        warmup: share of the steps in which the step size first rises from 0 to `lr`; of `cosine`.
         seed: of the weights and the order of the pictures.
         augment: random changes of the training pictures; validation pictures are never changed.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
@@ -139,8 +160,8 @@ def fit(
             for pictures, labels in (train, validation)
         )
     model.compile(
-        optimizer=keras.optimizers.RMSprop(
-            keras.optimizers.schedules.CosineDecay(lr, epochs * steps) if schedule == "cosine" else lr
+        optimizer=_optimizer(
+            optimizer, lr if schedule == "constant" else _cosine(lr, epochs * steps, warmup), weight_decay
         ),
         loss="binary_crossentropy" if binary else "categorical_crossentropy",
         metrics=["acc"],

@@ -84,11 +84,12 @@ class Recipe(_Section):
     """How to train; `image_size`, `batch_size` and `lr` override the global ones.
 
     `schedule` says whether `lr` stays or falls to 0 along a cosine (Loshchilov and Hutter, "SGDR",
-    ICLR 2017, without restarts). `dropout` is the share of units dropped in training. With
-    `backbone`, a head of `units` is trained on a pretrained base (see `backbones.py`), whose
-    features are pooled; `mirror` trains on mirror images too. With `unfreeze` (a number of last
-    layers, or the first layer's name), these layers are trained further, `finetune_epochs` at
-    `finetune_lr`.
+    ICLR 2017, without restarts), after it has risen from 0 for the share `warmup` of the steps.
+    `weight_decay` is AdamW's (the same, "Decoupled Weight Decay Regularization", ICLR 2019).
+    `dropout` is the share of units dropped in training. With `backbone`, a head of `units` is
+    trained on a pretrained base (see `backbones.py`), whose features are pooled; `mirror` trains on
+    mirror images too. With `unfreeze` (a number of last layers, the first layer's name, or `all`),
+    these layers are trained further, `finetune_epochs` at `finetune_lr`.
     """
 
     epochs: Epochs
@@ -106,6 +107,9 @@ class Recipe(_Section):
     batch_size: BatchSize | None = None
     lr: LearningRate | None = None
     schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0
+    optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0
 
     @model_validator(mode="after")
     def _complete(self) -> "Recipe":
@@ -115,6 +119,10 @@ class Recipe(_Section):
         together = [self.unfreeze, self.finetune_lr, self.finetune_epochs]
         if None in together and together != [None] * 3:
             raise ValueError("unfreeze, finetune_lr and finetune_epochs go together")
+        if self.warmup and self.schedule != "cosine":
+            raise ValueError("warmup needs schedule: cosine")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError("weight_decay needs optimizer: adamw")
         return self
 
 

@@ -1,6 +1,6 @@
 """Training on a pretrained base: a head on its features, then, if asked for, its last layers too."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -60,8 +60,9 @@ def fit_on_base(
     """Train a head on a frozen base and, with `top`, the base's last layers after that.
 
     The steps of the book: put a new head on the base, freeze the base, train the head, unfreeze the
-    last layers, train both at a low rate. Without augmentation, pictures pass the frozen layers
-    once, and what comes out is kept between runs.
+    last layers, train both at a low rate. Pictures pass frozen layers once, and what comes out is kept
+    between runs; only augmentation makes them pass in every epoch. With `top` the head is trained
+    without it: the second phase changes the pictures anyway, and takes the time once.
 
     Args:
         base: RGB in [0, 1] -> `(height, width, channels)`; flat.
@@ -69,8 +70,8 @@ def fit_on_base(
         train: pictures and integer labels `(n,)`.
         validation: the same.
         class_count: number of classes.
-        mirror: train on the mirror images too; of no effect with augmentation, which has its own `flip`.
-        augment: random changes of the training pictures, in front of the base.
+        mirror: train on the mirror images too; of no effect where `augment` is, which has its own `flip`.
+        augment: random changes of the training pictures, in front of the base; with `top`, in the second phase.
         top: which layers to train further, if any.
         options: the others of `fit`.
 
@@ -86,39 +87,26 @@ def fit_on_base(
     def build_head() -> keras.Model:
         return head.build(base.output_shape[-1], class_count)
 
-    if augment:
-        return _fit_through(base, build_head, trainable, (train, validation), top, augment=augment, **options)
-    # The layers above the cut run again for the features; below it nothing runs twice.
-    cut = find_cut(base, trainable[0]) if top else base.output
-    below, above = (
-        keras.Model(base.input, cut, name="below"),
-        keras.Model(cut, base.output, name="above") if top else None,
-    )
-    labels = np.tile(train[1], 2) if mirror else train[1]
-    at_cut = (
-        (compute_features(below, train[0], mirror=mirror), labels),
-        (compute_features(below, validation[0]), validation[1]),
-    )
-    on_top = [(compute_features(above, x), y) for x, y in at_cut] if above else at_cut
-    result = fit(build_head, *on_top, **options)
-    if above and top:
-        network = join(above, result.model)
-        result = _fit_top(replace(result, model=network), trainable, at_cut, top, **options)
-        return replace(result, model=join(base, network.layers[-1]))
-    return replace(result, model=join(base, result.model))
+    def outputs_of(frozen: keras.Model) -> tuple[Subset, Subset]:
+        labels = np.tile(train[1], 2) if mirror else train[1]
+        return (
+            (compute_features(frozen, train[0], mirror=mirror), labels),
+            (compute_features(frozen, validation[0]), validation[1]),
+        )
 
-
-def _fit_through(
-    base: keras.Model,
-    build_head: Callable[[], keras.Model],
-    trainable: Sequence[layers.Layer],
-    data: tuple[Subset, Subset],
-    top: Top | None,
-    **options: Any,
-) -> Fit:
-    """Train with every picture passing the whole base in every epoch, since it changes every time."""
-    result = fit(lambda: join(base, build_head()), *data, **options)
-    return _fit_top(result, trainable, data, top, **options) if top else result
+    if augment and not top:
+        return fit(lambda: join(base, build_head()), train, validation, augment=augment, **options)
+    if augment or not top:
+        result = fit(build_head, *outputs_of(base), **options)
+        result = replace(result, model=join(base, result.model))
+        return _fit_top(result, trainable, (train, validation), top, augment=augment, **options) if top else result
+    # Unchanged pictures pass the layers below the cut once in all; those above it once more, for the head.
+    cut = find_cut(base, trainable[0])
+    above = keras.Model(cut, base.output, name="above")
+    at_cut = outputs_of(keras.Model(base.input, cut, name="below"))
+    result = fit(build_head, *((compute_features(above, x), y) for x, y in at_cut), **options)
+    result = _fit_top(replace(result, model=join(above, result.model)), trainable, at_cut, top, **options)
+    return replace(result, model=join(base, result.model.layers[-1]))
 
 
 def _fit_top(
@@ -149,7 +137,7 @@ def join(base: keras.Model, head: keras.Model) -> keras.Model:
 
 
 def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.Layer]:
-    """Return the layers to train: the last `unfreeze`, or those from the one of that name on.
+    """Return the layers to train: the last `unfreeze`, those from the one of that name on, or `all`.
 
     Batch normalisation is left out: with few pictures, its statistics get worse, and with
     `trainable` false it stays in inference mode.
@@ -158,6 +146,8 @@ def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.L
         ParameterError: there is no such layer, or none with weights behind it.
     """
     names = [layer.name for layer in base.layers]
+    if unfreeze == "all":
+        unfreeze = len(names)
     if isinstance(unfreeze, str) and unfreeze not in names:
         raise ParameterError(
             f"params.yaml: unfreeze: the base has no layer {unfreeze!r}; its last ones: {', '.join(names[-8:])}"

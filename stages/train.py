@@ -76,7 +76,10 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         "batch_size": recipe.batch_size or params.batch_size,
         "lr": recipe.lr or params.lr,
         "seed": params.seed,
+        "optimizer": recipe.optimizer,
+        "weight_decay": recipe.weight_decay,
         "schedule": recipe.schedule,
+        "warmup": recipe.warmup,
         "precision": arithmetic,
     }
     facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": sha256_of(folder / "manifest.json")}

@@ -117,13 +117,14 @@ def test_with_every_state_damaged_it_starts_again(tmp_path, capsys, uninterrupte
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 @pytest.mark.parametrize("augment", [None, Augment(flip=True)])
-def test_both_phases_of_fine_tuning_go_on(tmp_path, monkeypatch, augment, epochs):
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adamw"])
+def test_both_phases_of_fine_tuning_go_on(tmp_path, monkeypatch, optimizer, augment, epochs):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def finetune(states=None):
         return fit_on_base(
             make_base(), Head("average", 4, 0.5), TRAIN, VALIDATION, 2, mirror=False, augment=augment,
-            top=Top("two_conv", 1e-3, 2), epochs=2, checkpoints=states, **OPTIONS,
+            top=Top("two_conv", 1e-3, 2), epochs=2, optimizer=optimizer, checkpoints=states, **OPTIONS,
         )  # fmt: skip
 
     whole = finetune()

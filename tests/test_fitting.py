@@ -114,19 +114,46 @@ def test_training_is_the_books():
     assert all(np.allclose(ours, theirs, atol=1e-6) for ours, theirs in pairs)
 
 
-def test_the_cosine_schedule_ends_at_zero_and_the_constant_one_does_not(monkeypatch):
-    rates = []
+@pytest.fixture
+def optimizers(monkeypatch):
+    """The optimizers that networks are compiled with, in order."""
+    seen = []
     compile_ = keras.Model.compile
 
     def compile_and_watch(model, optimizer, **options):
-        rates.append(optimizer)
+        seen.append(optimizer)
         return compile_(model, optimizer=optimizer, **options)
 
     monkeypatch.setattr(keras.Model, "compile", compile_and_watch)
+    return seen
+
+
+def rate_after(optimizer, steps):
+    optimizer.iterations.assign(steps)
+    return float(optimizer.learning_rate)
+
+
+def test_the_cosine_schedule_ends_at_zero_and_the_constant_one_does_not(optimizers):
     fit_tiny(schedule="cosine")
     fit_tiny()
-    cosine, constant = (float(optimizer.learning_rate) for optimizer in rates)
+    cosine, constant = (float(optimizer.learning_rate) for optimizer in optimizers)
     assert cosine == pytest.approx(0, abs=1e-9)  # after the last of its steps, not before or beyond
     assert constant == pytest.approx(1e-3)
-    rates[0].iterations.assign(rates[0].iterations // 2)
-    assert float(rates[0].learning_rate) == pytest.approx(1e-3 / 2, rel=1e-3)
+    assert rate_after(optimizers[0], 6) == pytest.approx(1e-3 / 2, rel=1e-3)
+
+
+def test_the_step_size_first_rises_for_a_share_of_the_steps(optimizers):
+    fit_tiny(schedule="cosine", warmup=0.25)  # 3 of 12 steps
+    rates = [rate_after(optimizers[0], step) for step in range(13)]
+    assert rates[:4] == pytest.approx([0, 1e-3 / 3, 2e-3 / 3, 1e-3])
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert rates[12] == pytest.approx(0, abs=1e-9)
+
+
+def test_adamw_decays_the_weights(optimizers):
+    fit_tiny(optimizer="adamw", weight_decay=0.25)
+    assert isinstance(optimizers[0], keras.optimizers.AdamW)
+    assert optimizers[0].weight_decay == 0.25
+    fit_tiny()
+    assert isinstance(optimizers[1], keras.optimizers.RMSprop)
+    assert not optimizers[1].weight_decay

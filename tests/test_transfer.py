@@ -90,7 +90,7 @@ def test_more_than_two_classes():
 @pytest.mark.slow
 @pytest.mark.parametrize("augment", [None, Augment(flip=True)], ids=["from features", "from pictures"])
 @pytest.mark.parametrize(
-    ("unfreeze", "trained"), [("two_conv", {"two_conv"}), (4, {"two_conv"}), (100, {"stem", "one_conv", "two_conv"})]
+    ("unfreeze", "trained"), [("two_conv", {"two_conv"}), (4, {"two_conv"}), ("all", {"stem", "one_conv", "two_conv"})]
 )
 def test_fine_tuning_changes_exactly_the_unfrozen_layers(augment, unfreeze, trained):
     base = make_base()
@@ -104,6 +104,13 @@ def test_fine_tuning_changes_exactly_the_unfrozen_layers(augment, unfreeze, trai
     }
     # Batch normalisation stays, its moving statistics included.
     assert layers_changed == trained
+
+
+@pytest.mark.parametrize("augment", [None, Augment(flip=True)])
+def test_the_head_is_trained_on_unchanged_pictures_first(augment):
+    alone = fit(make_base())
+    history = fit(make_base(), augment=augment, top=Top("two_conv", lr=1e-3, epochs=1)).history
+    assert [row["val_loss"] for row in history[:2]] == pytest.approx([row["val_loss"] for row in alone.history])
 
 
 @pytest.mark.slow
