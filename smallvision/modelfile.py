@@ -37,6 +37,19 @@ def card_path(model_path: Path) -> Path:
     return model_path.with_suffix(".json")
 
 
+def average_over_mirror(network: "keras.Model") -> "keras.Model":
+    """Return a network that shows the given one the mirror image too, and answers with the mean.
+
+    It takes twice the time. Source: Krizhevsky et al., "ImageNet Classification with Deep
+    Convolutional Neural Networks", 2012, section 4.1, without their crops.
+    """
+    import keras
+
+    picture = keras.Input(network.input_shape[1:])
+    views = [network(picture), network(keras.ops.flip(picture, axis=2))]
+    return keras.Model(picture, keras.layers.average(views))
+
+
 def save_model(
     path: Path, model: "keras.Model", *, recipe: str, source: str, classes: list[str], image_size: int
 ) -> Card:

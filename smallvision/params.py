@@ -89,7 +89,8 @@ class Recipe(_Section):
     `dropout` is the share of units dropped in training. With `backbone`, a head of `units` is
     trained on a pretrained base (see `backbones.py`), whose features are pooled; `mirror` trains on
     mirror images too. With `unfreeze` (a number of last layers, the first layer's name, or `all`),
-    these layers are trained further, `finetune_epochs` at `finetune_lr`.
+    these layers are trained further, `finetune_epochs` at `finetune_lr`. With `mirror_test` the
+    trained network's answer is the mean over a picture and its mirror image.
     """
 
     epochs: Epochs
@@ -110,6 +111,7 @@ class Recipe(_Section):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0
+    mirror_test: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> "Recipe":

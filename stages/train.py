@@ -67,7 +67,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     import_tensorflow()
     from smallvision import precision
     from smallvision.checkpoints import Checkpoints, training_key
-    from smallvision.modelfile import save_model
+    from smallvision.modelfile import average_over_mirror, save_model
 
     # A base is used in the arithmetic its weights are kept in.
     arithmetic = "float32" if recipe.backbone else precision.choose(params.precision)
@@ -97,7 +97,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         )
     card = save_model(
         model,
-        result.model,
+        average_over_mirror(result.model) if recipe.mirror_test else result.model,
         recipe=params.recipe,
         source=manifest.source,
         classes=list(manifest.classes),

@@ -6,12 +6,14 @@ import json
 import pickle
 import re
 import zipfile
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from smallvision import convnet, modelfile
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
 from tests.test_transfer import make_base
 
@@ -159,10 +161,28 @@ def test_a_picture_changed_after_the_split_is_named(trained: Project, project: P
     assert not (project.folder / "model.keras").exists()
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_answer_over_both_mirror_images(tmp_path, classes):
+    keras.utils.set_random_seed(1)
+    network = convnet.baseline(46, classes)
+    both = modelfile.average_over_mirror(network)
+    save = partial(modelfile.save_model, recipe="r", source="s", classes=list("abc")[:classes], image_size=46)
+    save(tmp_path / "model.keras", both)
+    loaded = modelfile.load_model(tmp_path / "model.keras", modelfile.read_card(tmp_path / "model.keras"))
+    pictures = np.random.default_rng(1).integers(0, 256, (5, 46, 46, 3), np.uint8)
+    views = [modelfile.probabilities(network, view) for view in (pictures, pictures[:, :, ::-1])]
+    found = modelfile.probabilities(loaded, pictures)
+    assert np.allclose(found, np.mean(views, axis=0), atol=1e-6)
+    assert not np.allclose(found, views[0], atol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_fine_tuned_base_goes_through_every_stage(project: Project, tmp_path):
     make_base().save(project.folder / "base.keras")
-    recipe = "epochs: 1, backbone: base.keras, units: 4, unfreeze: two_conv, finetune_lr: 1.0e-4, finetune_epochs: 2"
+    recipe = (
+        "epochs: 1, backbone: base.keras, units: 4, unfreeze: two_conv, finetune_lr: 1.0e-4, finetune_epochs: 2, "
+        "mirror_test: true"
+    )
     project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", f"baseline: {{{{{recipe}}}}}"))
     write_zip(project.archive, kaggle_members(8))
     assert project.split().returncode == 0
