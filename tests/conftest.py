@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,11 +79,15 @@ class Project:
         (self.folder / "params.yaml").write_text(text.format(source=source), encoding="utf-8")
 
     def run(
-        self, *command: str, before: Callable[[], None] | None = None, **environment: str
+        self,
+        *command: str,
+        prefix: Sequence[str] = (),
+        before: Callable[[], None] | None = None,
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a Python module of the project with its arguments, calling `before` in the new process."""
         return subprocess.run(
-            [sys.executable, "-m", *command],
+            [*prefix, sys.executable, "-m", *command],
             cwd=self.folder,
             env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
             capture_output=True,
