@@ -106,6 +106,7 @@ def test_fine_tuning_changes_exactly_the_unfrozen_layers(augment, unfreeze, trai
     assert layers_changed == trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", [None, Augment(flip=True)])
 def test_the_head_is_trained_on_unchanged_pictures_first(augment):
     alone = fit(make_base())
