@@ -23,7 +23,7 @@ def write_pictures(folder: Path, counts: Mapping[str, int], width: int, height: 
         first: dict[int, Path] = {}
         for subset, count in counts.items():
             for number in range(count // 2):
-                entry = Entry(subset, label, f"{label}.{number}.jpg", "", hashes[number % DISTINCT])
+                entry = Entry(subset, label, f"{label}.{number}.jpg", "", hashes[number % DISTINCT], "JPEG")
                 path = folder / entry.path
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if number % DISTINCT in first:
@@ -32,7 +32,7 @@ def write_pictures(folder: Path, counts: Mapping[str, int], width: int, height: 
                     path.write_bytes(originals[number])
                     first[number] = path
                 entries.append(entry)
-    write_manifest(folder / "manifest.json", Manifest("drawn", "", list(SPECIES), entries, [], [], []))
+    write_manifest(folder / "manifest.json", Manifest("drawn", "", list(SPECIES), entries, [], [], [], []))
 
 
 def _draw(label: str, number: int, width: int, height: int) -> bytes:

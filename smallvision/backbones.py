@@ -1,6 +1,5 @@
 """Pretrained convolutional bases. Each takes RGB in [0, 1]; its own preprocessing is part of it."""
 
-import hashlib
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,14 +111,6 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     if caught:
         raise InputError(f"{weights}: not all weights of {backbone}: {caught[0].message}")
     return model
-
-
-def fingerprint(model: "keras.Model") -> str:
-    """Return the SHA-256 of a model's weights, the same wherever they were loaded from."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(str(weight.shape).encode() + weight.tobytes())
-    return digest.hexdigest()
 
 
 def _scale(picture: "keras.KerasTensor", scaling: str) -> "keras.KerasTensor":

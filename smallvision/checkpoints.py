@@ -27,13 +27,14 @@ class State:
     """All that the next epoch depends on, after the epochs of `history`.
 
     `variables`: of the network, with the states of its random layers, and of the optimizer;
-    `best`: the weights of `best_epoch` (from 1).
+    `best`: the weights of `best_epoch` (from 1); `seconds`: what these epochs took.
     """
 
     variables: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
     best_epoch: int
     history: Sequence[dict[str, float]]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Add a state; the one before it stays."""
-        facts = json.dumps({"best_epoch": state.best_epoch, "history": state.history}, allow_nan=False)
+        facts = json.dumps(
+            {"best_epoch": state.best_epoch, "history": state.history, "seconds": state.seconds}, allow_nan=False
+        )
         arrays = {f"variables_{index}": array for index, array in enumerate(state.variables)}
         arrays |= {f"best_{index}": array for index, array in enumerate(state.best)}
         content = io.BytesIO()
@@ -103,4 +106,4 @@ def _parse(content: bytes) -> State:
         facts = json.loads(str(arrays["facts"]))
         counts = {kind: sum(name.startswith(kind) for name in arrays.files) for kind in ("variables_", "best_")}
         variables, best = ([arrays[f"{kind}{index}"] for index in range(count)] for kind, count in counts.items())
-        return State(variables, best, facts["best_epoch"], facts["history"])
+        return State(variables, best, **facts)

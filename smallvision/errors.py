@@ -58,7 +58,8 @@ _SURROUNDINGS = {
     errno.ENOTDIR: "expected a folder, found a file",
     errno.ENAMETOOLONG: "use a shorter name",
 }
-OUT_OF_MEMORY = "lower batch_size or image_size, or free some memory"
+
+OUT_OF_MEMORY = "out of memory: lower batch_size or image_size, or free some memory"
 
 
 def printable(text: str) -> str:
@@ -101,13 +102,13 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
         _drop_stdout()  # the reader (`| head`) has gone
         sys.exit(128 + signal.SIGPIPE)
     except MemoryError:
-        _fail(name, f"out of memory: {OUT_OF_MEMORY}", 5)
+        _fail(name, OUT_OF_MEMORY, 5, leave=os._exit)
     except Exception as error:
         if received:  # which a library has turned into an error of its own
             _fail(name, "interrupted", 128 + received[0])
         # TensorFlow's, by name: this module must not import it.
         if type(error).__name__ == "ResourceExhaustedError":
-            _fail(name, f"out of memory: {OUT_OF_MEMORY}", 5)
+            _fail(name, OUT_OF_MEMORY, 5, leave=os._exit)
         if not isinstance(error, OSError):
             raise
         remedy = _SURROUNDINGS.get(error.errno or 0)
@@ -122,10 +123,11 @@ def _drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(name: str, message: str, code: int) -> NoReturn:
+def _fail(name: str, message: str, code: int, leave: Callable[[int], NoReturn] = sys.exit) -> NoReturn:
+    """End with one line. Out of memory, leave with `os._exit`: TensorFlow's part of `sys.exit` may hang then."""
     try:
         sys.stdout.flush()
     except OSError:
         _drop_stdout()
-    print(f"{name}: {printable(message)}", file=sys.stderr)
-    sys.exit(code)
+    print(f"{name}: {printable(message)}", file=sys.stderr, flush=True)
+    leave(code)

@@ -15,11 +15,11 @@ import platformdirs
 import tensorflow as tf
 
 from smallvision import inference
-from smallvision.backbones import fingerprint
 from smallvision.batches import Inputs
 from smallvision.files import sha256_of
 from smallvision.inference import run_model
 from smallvision.loading import Pictures
+from smallvision.modelfile import fingerprint
 
 KEPT = 4 * 2**30  # bytes; the longest unused make room
 

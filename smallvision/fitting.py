@@ -22,11 +22,15 @@ Subset = tuple[Inputs, np.ndarray]  # pictures or features, and labels
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted network: the weights of its best epoch (from 1), in float32."""
+    """A fitted network: the weights of its best epoch (from 1), in float32.
+
+    `earlier` is the time that runs which were ended had spent on the epochs that were kept, in seconds.
+    """
 
     model: keras.Model
     best_epoch: int
     history: Sequence[dict[str, float]]
+    earlier: float = 0.0
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -47,6 +51,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.best_epoch = 0
         self.weights: Sequence[np.ndarray] = []
         self.history: list[dict[str, float]] = []
+        self.earlier = 0.0
+        self._begin = time.monotonic()
         self._lr = lr
         self._checkpoints = checkpoints
         self._show_lines = show_lines
@@ -71,7 +77,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             self.weights = self.model.get_weights()
         if self._checkpoints:
             variables = [variable.numpy() for variable in _variables(self.model)]
-            self._checkpoints.save(State(variables, self.weights, self.best_epoch, self.history))
+            seconds = self.earlier + time.monotonic() - self._begin
+            self._checkpoints.save(State(variables, self.weights, self.best_epoch, self.history, seconds))
         if self._show_lines:
             values = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
             seconds = time.monotonic() - self._start
@@ -92,6 +99,7 @@ def _go_on(model: keras.Model, watch: _Watch, state: State) -> None:
     for variable, value in zip(_variables(model), state.variables, strict=True):
         variable.assign(value)
     watch.best_epoch, watch.weights, watch.history = state.best_epoch, state.best, list(state.history)
+    watch.earlier = state.seconds
 
 
 def _cosine(lr: float, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -193,4 +201,4 @@ def fit(
     keras.config.set_dtype_policy("float32")
     best = build()
     best.set_weights(watch.weights)
-    return Fit(best, watch.best_epoch, watch.history)
+    return Fit(best, watch.best_epoch, watch.history, watch.earlier)

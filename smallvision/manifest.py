@@ -13,13 +13,14 @@ SUBSETS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture: where it lies, what it shows, where it came from."""
+    """One picture: where it lies, what it shows, where it came from, and its format by content."""
 
     subset: str
     label: str
     name: str
     source: str
     sha256: str
+    format: str
 
     @property
     def path(self) -> str:
@@ -33,7 +34,8 @@ class Manifest:
 
     `source` is the parameter (of a path, only the name); `classes` are in the order of the
     network's outputs; `rejected` has `source` and `reason` of each picture that could not be used;
-    `duplicates` are groups of archive names that show the same picture.
+    `duplicates` are groups of archive names that show the same picture; in those of `conflicts` it
+    has several labels.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Manifest:
     pictures: Sequence[Entry]
     rejected: Sequence[dict[str, str]]
     duplicates: Sequence[Sequence[str]]
+    conflicts: Sequence[Sequence[str]]
     ignored: Sequence[str]
 
     def subset(self, subset: str) -> list[Entry]:

@@ -1,5 +1,6 @@
 """The trained model and the facts needed to use it: `model.keras` and, beside it, `model.json`."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,18 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Card:
-    """What must be known to use a model; `sha256` is the model file's."""
+    """What must be known to use a model.
+
+    `weights` is the hash of its weights, the same for every run that ends with these weights, and
+    `sha256` that of the file, which holds the time of day too. `pictures` is the hash of the
+    manifest of the pictures that it was trained on.
+    """
 
     recipe: str
     source: str
+    pictures: str
     classes: list[str]
     image_size: int
+    weights: str
     sha256: str
 
     @property
-    def short(self) -> str:
-        """Enough of the hash to tell whose metrics these are."""
-        return self.sha256[:12]
+    def ids(self) -> dict[str, str]:
+        """What metrics say about the model and the pictures they belong to."""
+        return {"model": self.weights[:12], "pictures": self.pictures[:12]}
 
 
 def card_path(model_path: Path) -> Path:
@@ -51,7 +59,7 @@ def average_over_mirror(network: "keras.Model") -> "keras.Model":
 
 
 def save_model(
-    path: Path, model: "keras.Model", *, recipe: str, source: str, classes: list[str], image_size: int
+    path: Path, model: "keras.Model", *, recipe: str, source: str, pictures: str, classes: list[str], image_size: int
 ) -> Card:
     """Write a model and its card; until the card is there, the pair is refused.
 
@@ -60,7 +68,7 @@ def save_model(
     """
     with replacing(path) as part:
         model.save(part)
-        card = Card(recipe, source, classes, image_size, sha256_of(part))
+        card = Card(recipe, source, pictures, classes, image_size, fingerprint(model), sha256_of(part))
     write_json(card_path(path), asdict(card))
     return card
 
@@ -83,6 +91,32 @@ def read_card(path: Path) -> Card:
     if card.sha256 != sha256_of(path):
         raise InputError(f"{path}: not the model that {card_path(path)} describes; `dvc repro -f train` makes both")
     return card
+
+
+def fingerprint(model: "keras.Model") -> str:
+    """Return the SHA-256 of a model's weights, the same wherever they were loaded from."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(str(weight.shape).encode() + weight.tobytes())
+    return digest.hexdigest()
+
+
+def check_metrics(path: Path, card: Card) -> None:
+    """Check that metrics are those of the model that `card` describes, and of its pictures.
+
+    Raises:
+        InputError: they are another model's, or none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        ids = {key: found[key] for key in card.ids}
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; `dvc repro` makes it") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: no metrics of this version ({error}); `dvc repro -f` makes them") from None
+    for key, expected in card.ids.items():
+        if ids[key] != expected:
+            raise InputError(f"{path}: its {key} {ids[key]} is not the {expected} of the model; `dvc repro` makes both")
 
 
 def load_safely(path: Path) -> "keras.Model":

@@ -48,11 +48,22 @@ class _Section(BaseModel):
 
 
 class Split(_Section):
-    """Pictures per class."""
+    """Pictures per class, and which pictures are good enough.
+
+    A picture with a side under `min_side` pixels is rejected, as one that does not decode is. If
+    more than the share `max_rejected` is, something is wrong with the whole archive.
+    """
 
     train: Count
     validation: Count
     test: Count
+    min_side: Annotated[Whole, Field(ge=1, le=10_000)] = 8
+    max_rejected: Share = 0.05
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Pictures per class of each subset."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 class Augment(_Section):
@@ -139,6 +150,7 @@ class Params(_Section):
     lr: LearningRate
     batch_size: BatchSize
     precision: Literal["auto", "float32", "bfloat16"]
+    device: Literal["auto", "cpu", "gpu"] = "auto"
     recipes: dict[str, Recipe]
 
 

@@ -10,7 +10,6 @@ from smallvision.errors import InputError, printable
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")  # the first also reads MPO, JPEGs of some cameras
 MAX_PIXELS = 80_000_000  # 240 MB as RGB; Pillow itself only warns below 179 megapixels
-MIN_SIDE = 8
 # From so many times the side wanted on, a JPEG is decoded at an eighth, a quarter, a half.
 REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 
@@ -19,15 +18,17 @@ class PictureError(InputError):
     """The reason why a picture cannot be used."""
 
 
-def decode(data: bytes) -> Image.Image:
+def decode(data: bytes, min_side: int = 1) -> Image.Image:
     """Decode a picture completely.
 
     Args:
         data: the bytes of a JPEG, PNG, GIF (its first frame), WebP or BMP file.
+        min_side: pixels; a picture with a shorter side is refused.
 
     Returns:
         The picture in mode RGB, turned upright by its EXIF orientation. Transparent parts are
         white; 16-bit grey is scaled to 8 bits, where Pillow's `convert` would clip it to white.
+        Its `format` is the file's, with `, animated` where there are more frames than the first.
 
     Raises:
         PictureError: with the reason.
@@ -38,10 +39,13 @@ def decode(data: bytes) -> Image.Image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PictureError(f"{width}x{height} pixels, more than {MAX_PIXELS // 10**6} megapixels")
-            if min(width, height) < MIN_SIDE:
-                raise PictureError(f"{width}x{height} pixels, a side under {MIN_SIDE}")
+            if min(width, height) < min_side:
+                raise PictureError(f"{width}x{height} pixels, a side under {min_side}")
+            kind = f"{image.format}{', animated' if _is_animated(image) else ''}"
             image.load()
-            return _to_rgb(_upright(image))
+            picture = _to_rgb(_upright(image))
+            picture.format = kind
+            return picture
     except (PictureError, MemoryError):
         raise
     except UnidentifiedImageError:
@@ -64,6 +68,11 @@ def _is_turned(image: Image.Image) -> bool:
         return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
     except Exception:  # as in `_upright`
         return False
+
+
+def _is_animated(image: Image.Image) -> bool:
+    # The further frames of an MPO are other views, a thumbnail for example.
+    return image.format != "MPO" and getattr(image, "is_animated", False)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

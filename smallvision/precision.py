@@ -18,7 +18,7 @@ def choose(precision: str) -> str:
         return precision
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         fast = capability >= GPU_CAPABILITY

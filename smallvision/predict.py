@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m smallvision.predict", description="What do these pictures show?")
     parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE")
     parser.add_argument("--model", type=Path, default=Path("data/models/model.keras"), help="default: %(default)s")
+    parser.add_argument("--skip-bad", action="store_true", help="exit 0 though some pictures could not be read")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, with every class")
     arguments = parser.parse_args()
     card = read_card(arguments.model)
@@ -48,7 +49,7 @@ def main() -> None:
                 print(json.dumps({"picture": str(path), "class": card.classes[best], "probabilities": each}))
             else:
                 print(printable(f"{path} {card.classes[best]} {row[best]:.3f}"))
-    if bad:
+    if bad and not (arguments.skip_bad and good):
         raise InputError(f"{len(bad)} of {len(read)} pictures could not be read")
 
 

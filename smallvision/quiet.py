@@ -5,6 +5,8 @@ import shutil
 import sys
 import tempfile
 
+from smallvision.errors import SurroundingsError
+
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
@@ -14,6 +16,9 @@ def import_tensorflow() -> None:
     Part of them is written before TensorFlow reads its own log level (tensorflow#100442), straight
     to file descriptor 2; so that is put aside meanwhile, and shown after all if the import fails.
     Whoever sets TF_CPP_MIN_LOG_LEVEL sees every message that level lets through.
+
+    Raises:
+        SurroundingsError: it cannot be loaded, for want of memory for example.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if LEVEL in os.environ:
@@ -25,6 +30,11 @@ def import_tensorflow() -> None:
         os.dup2(messages.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
+        except ImportError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise SurroundingsError(
+                f"TensorFlow cannot be loaded: {reason}; free some memory, or install again"
+            ) from error
         except BaseException:
             os.dup2(stderr, 2)
             messages.seek(0)

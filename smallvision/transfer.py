@@ -124,11 +124,12 @@ def _fit_top(
     before = first.model.get_weights()
     options |= {"lr": top.lr, "epochs": top.epochs, "checkpoints": checkpoints and checkpoints.of("top")}
     second = fit(lambda: first.model, *data, **options)
-    history = [*first.history, *second.history]
+    history, earlier = [*first.history, *second.history], first.earlier + second.earlier
     if second.rank > first.rank:
-        return replace(second, best_epoch=len(first.history) + second.best_epoch, history=history)
+        best_epoch = len(first.history) + second.best_epoch
+        return replace(second, best_epoch=best_epoch, history=history, earlier=earlier)
     first.model.set_weights(before)
-    return replace(first, history=history)
+    return replace(first, history=history, earlier=earlier)
 
 
 def join(base: keras.Model, head: keras.Model) -> keras.Model:

@@ -2,10 +2,11 @@
 
 import argparse
 import difflib
+import os
 from pathlib import Path
 
 from smallvision import archives, sources
-from smallvision.errors import ParameterError, run
+from smallvision.errors import InputError, ParameterError, run
 from smallvision.files import locked, replacing
 from smallvision.params import read_params
 
@@ -13,8 +14,10 @@ from smallvision.params import read_params
 def fetch(source: str, target: Path) -> None:
     """Write the archive at `source` to `target`, complete and verified, or raise.
 
-    Each source is imported only when asked for: Kaggle's client alone takes a second.
+    A downloaded archive that is damaged is kept as `download.bad`, to be looked at. Each source is
+    imported only when asked for: Kaggle's client alone takes a second.
     """
+    downloaded = source == "microsoft" or sources.is_address(source)
     if source == "drawn":
         from smallvision.sources import drawn
 
@@ -23,7 +26,7 @@ def fetch(source: str, target: Path) -> None:
         from smallvision.sources import kaggle
 
         kaggle.download(target)
-    elif source == "microsoft" or sources.is_address(source):
+    elif downloaded:
         from smallvision.sources import url
 
         url.download(url.MICROSOFT if source == "microsoft" else source, target)
@@ -46,7 +49,14 @@ def fetch(source: str, target: Path) -> None:
                 f"params.yaml: source: {source!r} is no file or folder here, nor one of "
                 f"{', '.join(sources.NAMED)} or an address; {hint}"
             )
-    archives.verify(target, sources.name_of(source))
+    try:
+        archives.verify(target, sources.name_of(source))
+    except InputError as error:
+        if not downloaded:
+            raise
+        bad = target.with_name("download.bad")
+        os.replace(target, bad)
+        raise InputError(f"{error} (what came is kept as {bad})") from None
 
 
 def main() -> None:

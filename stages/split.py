@@ -16,10 +16,10 @@ from tqdm import tqdm
 from smallvision import sources
 from smallvision.archives import Member, PictureArchive, open_pictures
 from smallvision.duplicates import Fingerprint, fingerprint, group_duplicates
-from smallvision.errors import InputError, run
+from smallvision.errors import InputError, printable, run
 from smallvision.files import locked, require_space, sha256_of
 from smallvision.manifest import SUBSETS, Entry, Manifest, write_manifest
-from smallvision.params import read_params
+from smallvision.params import Split, read_params
 from smallvision.pictures import PictureError, decode
 
 MAX_NAME = 200  # bytes; file systems take 255
@@ -27,10 +27,11 @@ MAX_NAME = 200  # bytes; file systems take 255
 
 @dataclass(frozen=True)
 class Good:
-    """A picture that decodes."""
+    """A picture that decodes, and its format."""
 
     member: Member
     sha256: str
+    format: str
     looks: Fingerprint
 
 
@@ -42,13 +43,14 @@ class Bad:
     reason: str
 
 
-def check(archive: PictureArchive, members: Iterable[Member]) -> Iterator[Good | Bad]:
+def check(archive: PictureArchive, members: Iterable[Member], min_side: int) -> Iterator[Good | Bad]:
     """Decode every picture completely; a JPEG cut in half passes anything less."""
 
     def check_one(member: Member) -> Good | Bad:
         try:
             data = archive.read(member)
-            return Good(member, hashlib.sha256(data).hexdigest(), fingerprint(decode(data)))
+            picture = decode(data, min_side)
+            return Good(member, hashlib.sha256(data).hexdigest(), str(picture.format), fingerprint(picture))
         except PictureError as error:
             return Bad(member, str(error))
 
@@ -56,28 +58,29 @@ def check(archive: PictureArchive, members: Iterable[Member]) -> Iterator[Good |
         yield from pool.map(check_one, members)
 
 
-def choose(archive: PictureArchive, needed: int) -> tuple[dict[str, list[Good]], list[Bad]]:
-    """Take the first `needed` pictures of each class, as the book does.
+def choose(archive: PictureArchive, wanted: Split) -> tuple[dict[str, list[Good]], list[Bad]]:
+    """Take the first pictures of each class, as many as `wanted` of all subsets, as the book does.
 
     A bad picture's place goes to the first good one behind them, so that all others keep theirs.
 
     Raises:
-        InputError: a class has fewer good pictures; says how many each has.
+        InputError: a class has fewer good pictures (says how many each has), or too many are bad.
     """
+    needed = sum(wanted.sizes.values())
     chosen: dict[str, list[Good]] = {}
     rejected: list[Bad] = []
     total = sum(min(needed, len(members)) for members in archive.members.values())
     with tqdm(total=total, unit="picture", desc="check", disable=not sys.stderr.isatty()) as bar:
         for label, members in archive.members.items():
             places: list[Good | None] = []
-            for result in check(archive, members[:needed]):
+            for result in check(archive, members[:needed], wanted.min_side):
                 bar.update()
                 places.append(result if isinstance(result, Good) else None)
                 if isinstance(result, Bad):
                     rejected.append(result)
             spares = iter(members[needed:])
             while None in places and (spare := next(spares, None)) is not None:
-                result = next(check(archive, [spare]))
+                result = next(check(archive, [spare], wanted.min_side))
                 if isinstance(result, Good):
                     places[places.index(None)] = result
                 else:
@@ -90,6 +93,12 @@ def choose(archive: PictureArchive, needed: int) -> tuple[dict[str, list[Good]],
             for label, goods in chosen.items()
         )
         raise InputError(f"too few usable pictures: {have}; lower the counts of `split` or add pictures")
+    share = len(rejected) / (len(rejected) + needed * len(chosen))
+    if share > wanted.max_rejected:
+        raise InputError(
+            f"{share:.1%} of the pictures were rejected, more than split.max_rejected {wanted.max_rejected:.1%} "
+            f"(first {rejected[0].member.path}: {rejected[0].reason}); look at the archive, or raise that share"
+        )
     return chosen, rejected
 
 
@@ -142,7 +151,11 @@ def file_names(members: Sequence[Member]) -> list[str]:
 
 
 def write_tree(folder: Path, archive: PictureArchive, manifest: Manifest, members: Sequence[Member]) -> None:
-    """Write the pictures beside `folder`, then move them in; the manifest comes last."""
+    """Write the pictures beside `folder`, then move them in; the manifest comes last.
+
+    Raises:
+        InputError: the archive was changed since its pictures were checked.
+    """
     part = folder.with_name(f"part-{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     require_space(folder.parent, sum(member.info.file_size for member in members))
@@ -151,7 +164,10 @@ def write_tree(folder: Path, archive: PictureArchive, manifest: Manifest, member
             for label in manifest.classes:
                 (part / subset / label).mkdir(parents=True)
         for entry, member in zip(manifest.pictures, members, strict=True):
-            (part / entry.path).write_bytes(archive.read(member))
+            data = archive.read(member)
+            if hashlib.sha256(data).hexdigest() != entry.sha256:
+                raise InputError(f"{member.path} was changed while the archive was read; try again")
+            (part / entry.path).write_bytes(data)
         (folder / "manifest.json").unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         for subset in SUBSETS:
@@ -163,16 +179,17 @@ def write_tree(folder: Path, archive: PictureArchive, manifest: Manifest, member
         shutil.rmtree(part, ignore_errors=True)
 
 
-def split(archive_path: Path, folder: Path, sizes: Mapping[str, int], source: str) -> Manifest:
+def split(archive_path: Path, folder: Path, wanted: Split, source: str) -> Manifest:
     """Share out the pictures of an archive and return the manifest that was written."""
     with open_pictures(archive_path) as archive:
-        chosen, rejected = choose(archive, sum(sizes.values()))
+        chosen, rejected = choose(archive, wanted)
         goods = [good for label in chosen for good in chosen[label]]
         groups = group_duplicates([good.looks for good in goods])
-        subsets = assign([good.member.label for good in goods], groups, sizes)
+        alike = [[goods[index] for index in group] for group in groups]
+        subsets = assign([good.member.label for good in goods], groups, wanted.sizes)
         names = [name for label in chosen for name in file_names([good.member for good in chosen[label]])]
         rows = [
-            (Entry(subset, good.member.label, name, good.member.path, good.sha256), good.member)
+            (Entry(subset, good.member.label, name, good.member.path, good.sha256, good.format), good.member)
             for subset, good, name in zip(subsets, goods, names, strict=True)
         ]
         rows.sort(key=lambda row: SUBSETS.index(row[0].subset))  # stable: the archive's order within
@@ -182,7 +199,10 @@ def split(archive_path: Path, folder: Path, sizes: Mapping[str, int], source: st
             classes=list(chosen),
             pictures=[entry for entry, _ in rows],
             rejected=[{"source": bad.member.path, "reason": bad.reason} for bad in rejected],
-            duplicates=[[goods[index].member.path for index in group] for group in groups],
+            duplicates=[[good.member.path for good in group] for group in alike],
+            conflicts=[
+                [good.member.path for good in group] for group in alike if len({g.member.label for g in group}) > 1
+            ],
             ignored=archive.ignored,
         )
         write_tree(folder, archive, manifest, [member for _, member in rows])
@@ -196,9 +216,7 @@ def main() -> None:
     arguments = parser.parse_args()
     params = read_params()
     with locked(arguments.pictures):
-        manifest = split(
-            arguments.archive, arguments.pictures, params.split.model_dump(), sources.name_of(params.source)
-        )
+        manifest = split(arguments.archive, arguments.pictures, params.split, sources.name_of(params.source))
     counts = ", ".join(f"{len(manifest.subset(subset))} {subset}" for subset in SUBSETS)
     print(f"split: {manifest.source}: {', '.join(manifest.classes)}: {counts}")
     if manifest.rejected or manifest.duplicates:
@@ -206,6 +224,8 @@ def main() -> None:
             f"split: {len(manifest.rejected)} pictures rejected, {len(manifest.duplicates)} groups of duplicates "
             f"kept in one subset; see {arguments.pictures / 'manifest.json'}"
         )
+    for first, *others in manifest.conflicts:
+        print(printable(f"split: {first} and {', '.join(others)} look the same, but their labels differ"))
 
 
 if __name__ == "__main__":

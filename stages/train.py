@@ -1,6 +1,6 @@
 """Stage train: fit the network of a recipe.
 
-Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `precision` and the recipe itself.
+Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `device`, `precision` and the recipe itself.
 """
 
 import argparse
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smallvision import backbones
+from smallvision import backbones, devices
 from smallvision.errors import run
 from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.loading import BUDGET, Pictures, own_errors
 from smallvision.manifest import read_manifest
+from smallvision.modelfile import Card, average_over_mirror, fingerprint, save_model
 from smallvision.params import Params, Recipe, read_params
 from smallvision.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from smallvision.fitting import Fit, Subset
-    from smallvision.modelfile import Card
 
 
 def fit_from_scratch(
@@ -43,7 +43,7 @@ def fit_pretrained(
     from smallvision.transfer import Head, Top, fit_on_base
 
     base = backbones.build(str(recipe.backbone), recipe.weights, image_size)
-    used = {"backbone": PurePath(str(recipe.backbone)).name, "weights": backbones.fingerprint(base)[:12]}
+    used = {"backbone": PurePath(str(recipe.backbone)).name, "weights": fingerprint(base)[:12]}
     layers = hashlib.sha256(base.to_json().encode()).hexdigest()
     options["checkpoints"] = options["checkpoints"].of(f"{used['weights']}-{layers[:12]}")
     top = (
@@ -67,8 +67,8 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     import_tensorflow()
     from smallvision import precision
     from smallvision.checkpoints import Checkpoints, training_key
-    from smallvision.modelfile import average_over_mirror, save_model
 
+    device = devices.choose(params.device)
     # A base is used in the arithmetic its weights are kept in.
     arithmetic = "float32" if recipe.backbone else precision.choose(params.precision)
     options: dict[str, Any] = {
@@ -82,7 +82,8 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         "warmup": recipe.warmup,
         "precision": arithmetic,
     }
-    facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": sha256_of(folder / "manifest.json")}
+    pictures = sha256_of(folder / "manifest.json")
+    facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": pictures, "device": device}
     checkpoints = Checkpoints(model.with_name(f"{model.stem}-checkpoints") / training_key(options | facts))
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
     with own_errors(train, validation):
@@ -100,10 +101,12 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         average_over_mirror(result.model) if recipe.mirror_test else result.model,
         recipe=params.recipe,
         source=manifest.source,
+        pictures=pictures,
         classes=list(manifest.classes),
         image_size=image_size,
     )
-    write_results(metrics, history, card, result, {"precision": arithmetic, **base}, time.monotonic() - start)
+    seconds = time.monotonic() - start + result.earlier
+    write_results(metrics, history, card, result, {"device": device, "precision": arithmetic, **base}, seconds)
     checkpoints.remove()
     best = result.history[result.best_epoch - 1]
     print(
@@ -113,7 +116,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
 
 
 def write_results(
-    metrics: Path, history: Path, card: "Card", result: "Fit", used: dict[str, str], seconds: float
+    metrics: Path, history: Path, card: Card, result: "Fit", used: dict[str, str], seconds: float
 ) -> None:
     """Write the numbers of the best epoch, and a row of each."""
     rows = [(epoch, *row.values()) for epoch, row in enumerate(result.history, 1)]
@@ -124,6 +127,7 @@ def write_results(
         {
             "source": card.source,
             "recipe": card.recipe,
+            **card.ids,
             **used,
             "best_epoch": result.best_epoch,
             "train_acc": round(best["acc"], 4),

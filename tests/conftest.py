@@ -54,7 +54,7 @@ def write_zip(path: Path, members: dict[str, bytes]) -> Path:
 PARAMS = """\
 seed: 42
 source: {source}
-split: {{train: 4, validation: 2, test: 2}}
+split: {{train: 4, validation: 2, test: 2, max_rejected: 0.5}}
 image_size: 46
 recipe: baseline
 lr: 1.0e-4
@@ -120,7 +120,7 @@ class Project:
         return self.run("stages.train", "data/pictures", "model.keras", "train.json", "history.csv")
 
     def evaluate(self) -> subprocess.CompletedProcess[str]:
-        return self.run("stages.evaluate", "model.keras", "data/pictures", "test.json", "confusion.csv")
+        return self.run("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "confusion.csv")
 
 
 @pytest.fixture

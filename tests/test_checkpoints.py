@@ -65,9 +65,14 @@ def uninterrupted():
 
 @pytest.mark.parametrize("epochs", [3, pytest.param(1, marks=SLOW), pytest.param(4, marks=SLOW)])
 def test_a_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epochs):
+    begin = time.monotonic()
     end_after(epochs, lambda: train(tmp_path))
     capsys.readouterr()
-    assert_equal(train(tmp_path), uninterrupted)
+    start = time.monotonic()
+    again = train(tmp_path)
+    assert_equal(again, uninterrupted)
+    assert uninterrupted.earlier == 0 < again.earlier
+    assert again.earlier < start - begin  # what the ended run took
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"going on after epoch {epochs} of 4, where an earlier run ended"
     assert [line.split()[1] for line in lines[1:]] == [f"{n}/4" for n in range(epochs + 1, 5)]
@@ -130,7 +135,9 @@ def test_both_phases_of_fine_tuning_go_on(tmp_path, monkeypatch, optimizer, augm
     whole = finetune()
     states = Checkpoints(tmp_path / "states")
     end_after(epochs, lambda: finetune(states))
-    assert_equal(finetune(states), whole)
+    again = finetune(states)
+    assert_equal(again, whole)
+    assert again.earlier > 0
     states.remove()
     assert not states.folder.exists()
 

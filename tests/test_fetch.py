@@ -1,6 +1,9 @@
 """Stage fetch: every source, and what a source can do wrong."""
 
+import json
 import re
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -167,6 +170,105 @@ def test_a_web_page_is_no_archive(project: Project):
     with serve(lambda request: request.send(200, b"<html>", Content_Type="text/html")) as server:
         project.write_params(server.address)
         assert_one_line(project.fetch(), 4, "expected a zip archive, received a web page")
+
+
+def ranged(request: Handler, content: bytes, *, tag: str = '"1"', cut: int | None = None) -> None:
+    """Answer as a server does that knows ranges."""
+    match = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+    start = int(match[1]) if match and request.headers.get("If-Range") == tag else 0
+    if start >= len(content):
+        request.send(416, Content_Range=f"bytes */{len(content)}")
+    elif start:
+        told = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        request.send(206, content[start:], cut=cut, ETag=tag, Content_Range=told)
+    else:
+        request.send(200, content, cut=cut, ETag=tag)
+
+
+@pytest.mark.parametrize("change", ["none", "of the file", "of the address", "lost note", "all is here"])
+def test_the_next_run_goes_on_where_a_download_was_given_up(project: Project, zip_bytes, change):
+    """The first run meets a server that closes every connection; what came before is kept."""
+    project.archive.parent.mkdir(parents=True)
+    part, note = project.archive.with_name("download"), project.archive.with_name("download.json")
+    with serve(lambda request: ranged(request, zip_bytes)) as server:
+        project.write_params(server.address)
+        kept = len(zip_bytes) if change == "all is here" else CUT
+        part.write_bytes(zip_bytes[:kept] if change != "of the file" else bytes(CUT))
+        address = server.address if change != "of the address" else "http://127.0.0.1/other.zip"
+        tag = '"0"' if change == "of the file" else '"1"'
+        if change != "lost note":
+            note.write_text(json.dumps({"address": address, "validator": tag}))
+        result = project.fetch()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert project.archive.read_bytes() == zip_bytes
+    asked = [request.headers.get("Range") for request in server.requests]
+    assert asked == {
+        "none": [f"bytes={CUT}-"],
+        "of the file": [f"bytes={CUT}-"],
+        "all is here": [f"bytes={len(zip_bytes)}-", None],
+    }.get(change, [None])
+    assert leftovers(project) == ["archive.zip"]
+
+
+@pytest.mark.slow
+def test_a_killed_download_goes_on(project: Project, zip_bytes):
+    part = project.archive.with_name("download")
+
+    def answer(request: Handler) -> None:
+        if len(server.requests) == 1:
+            request.send(200, zip_bytes, cut=CUT, ETag='"1"')
+            while not part.is_file() or not part.stat().st_size:
+                time.sleep(0.001)
+            process.kill()
+            process.wait()
+        else:
+            ranged(request, zip_bytes)
+
+    with serve(answer) as server:
+        project.write_params(server.address)
+        process = project.start("stages.fetch", "data/raw/archive.zip")
+        process.communicate()
+        assert process.returncode == -9
+        assert project.fetch().returncode == 0
+    assert server.requests[1].headers["Range"]
+    assert project.archive.read_bytes() == zip_bytes
+    assert leftovers(project) == ["archive.zip"]
+
+
+def test_a_damaged_download_is_put_aside_and_fetched_anew(project: Project, zip_bytes):
+    damaged = zip_bytes[:200] + bytes(50) + zip_bytes[250:]
+    with serve(lambda request: ranged(request, damaged if len(server.requests) == 1 else zip_bytes)) as server:
+        project.write_params(server.address)
+        assert_one_line(project.fetch(), 3, "pictures.zip is damaged at", "kept as data/raw/download.bad")
+        assert leftovers(project) == ["download.bad"]
+        assert project.fetch().returncode == 0
+    assert project.archive.read_bytes() == zip_bytes
+
+
+def test_a_stalled_server_is_given_up(tmp_path, zip_bytes, monkeypatch):
+    monkeypatch.setattr(url, "TIMEOUT", (1, 0.05))
+    monkeypatch.setattr(url, "BACK_OFF", 0.001)
+    done = threading.Event()
+
+    def answer(request: Handler) -> None:
+        request.send(200, zip_bytes, cut=CUT)
+        done.wait(10)
+
+    with serve(answer) as server:
+        with pytest.raises(NetworkError, match="the server does not answer; try again later"):
+            url.download(server.address, tmp_path / "a.zip")
+        done.set()
+
+
+def test_a_password_is_not_sent_to_another_server(project: Project, zip_bytes):
+    with (
+        serve(lambda request: request.send(200, zip_bytes)) as other,
+        serve(lambda request: request.send(302, Location=other.address)) as server,
+    ):
+        project.write_params(server.address.replace("http://", "http://me:secret@"))
+        assert project.fetch().returncode == 0
+    assert server.requests[0].headers["Authorization"]
+    assert "Authorization" not in other.requests[0].headers
 
 
 def test_nobody_listens(tmp_path):

@@ -22,7 +22,7 @@ def entries(tmp_path):
     """Twelve pictures in `tmp_path`, and their rows of the manifest."""
     rows = []
     for number in range(COUNT):
-        entry = Entry("train", "cat", f"cat.{number}.jpg", "", hashlib.sha256(jpeg(number)).hexdigest())
+        entry = Entry("train", "cat", f"cat.{number}.jpg", "", hashlib.sha256(jpeg(number)).hexdigest(), "JPEG")
         path = tmp_path / entry.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg(number))

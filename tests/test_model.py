@@ -5,6 +5,8 @@ import hashlib
 import json
 import pickle
 import re
+import resource
+import shutil
 import zipfile
 from functools import partial
 
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from smallvision import convnet, modelfile
+from smallvision.files import sha256_of
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
 from tests.test_transfer import make_base
 
@@ -27,6 +30,13 @@ def trained(tmp_path_factory) -> Project:
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""  # neither CUDA nor oneDNN
     return project
+
+
+@pytest.fixture
+def finished(trained: Project, tmp_path) -> Project:
+    """A copy of the trained project, to be harmed."""
+    shutil.copytree(trained.folder, tmp_path / "project")
+    return Project(tmp_path / "project")
 
 
 @pytest.fixture
@@ -61,7 +71,10 @@ def test_evaluation_scores_every_test_picture_once(trained: Project):
     metrics = json.loads((trained.folder / "test.json").read_text())
     rows = read_rows(trained.folder / "confusion.csv")
     assert metrics["n"] == len(rows) == 4
-    assert json.loads((trained.folder / "model.json").read_text())["sha256"].startswith(metrics["model"])
+    card = json.loads((trained.folder / "model.json").read_text())
+    training = json.loads((trained.folder / "train.json").read_text())
+    assert metrics["model"] == training["model"] == card["weights"][:12]
+    assert metrics["pictures"] == training["pictures"] == sha256_of(trained.pictures / "manifest.json")[:12]
     assert [row["actual"] for row in rows] == ["cat", "cat", "dog", "dog"]
     assert metrics["acc"] == sum(row["actual"] == row["predicted"] for row in rows) / 4
     assert metrics["acc_low"] < metrics["acc"] < metrics["acc_high"] or metrics["acc"] in (0, 1)
@@ -81,6 +94,8 @@ def test_predict_agrees_with_evaluate_and_names_what_it_cannot_read(trained: Pro
     assert "bad.jpg: damaged" in errors[0]
     assert errors[1] == "predict: nowhere.jpg: No such file or directory"
     assert errors[2] == "predict: 2 of 6 pictures could not be read"
+    assert predict(trained, "--skip-bad", str(pictures[0]), "nowhere.jpg").returncode == 0
+    assert predict(trained, "--skip-bad", "nowhere.jpg").returncode == 3
 
 
 @pytest.mark.slow
@@ -139,8 +154,98 @@ def test_a_model_with_code_inside_is_refused(project: Project, model, tmp_path):
     assert_one_line(result, 3, "cannot be loaded", "Lambda")
 
 
+def rewrite(path, **changes):
+    """Change keys of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", ["cut", "an empty zip", "of three classes", "of another size", "of another card"])
+def test_a_file_that_is_no_model_of_ours_is_refused(project: Project, model, tmp_path, harm):
+    """Its hash is right, as whoever makes a hostile model would see to."""
+    (tmp_path / "x.jpg").write_bytes(jpeg(1))
+    if harm == "cut":
+        model.write_bytes(model.read_bytes()[:-1000])
+    elif harm == "an empty zip":
+        write_zip(model, {})
+    elif harm != "of another card":
+        size, classes = (46, 3) if harm == "of three classes" else (48, 2)
+        convnet.baseline(size, classes, 0).save(model)
+    card = model.with_suffix(".json")
+    rewrite(card, sha256=sha256_of(model), **({"colour": "red"} if harm == "of another card" else {}))
+    result = project.run("smallvision.predict", "--model", str(model), str(tmp_path / "x.jpg"))
+    words = {
+        "of three classes": "expected input 46x46x3 and output 1, received (46, 46, 3) and (3,)",
+        "of another size": "expected input 46x46x3 and output 1, received (48, 48, 3) and (1,)",
+        "of another card": "no card of a model",
+    }
+    assert_one_line(result, 3, words.get(harm, "cannot be loaded"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "0123456789ab"}, "train.json: its model 0123456789ab is not the "),
+        ({"pictures": "0123456789ab"}, "train.json: its pictures 0123456789ab is not the "),
+        (None, "train.json: no metrics of this version ('model'); `dvc repro -f` makes them"),
+    ],
+)
+def test_metrics_of_another_model_are_refused(finished: Project, change, message):
+    before = (finished.folder / "test.json").read_text()
+    if change:
+        rewrite(finished.folder / "train.json", **change)
+    else:
+        (finished.folder / "train.json").write_text("{}")
+    assert_one_line(finished.evaluate(), 3, f"evaluate: {message}")
+    assert (finished.folder / "test.json").read_text() == before
+
+
+def test_a_model_of_another_split_is_refused(finished: Project):
+    finished.write_params(text=PARAMS.replace("train: 4", "train: 3"))
+    assert finished.split().returncode == 0
+    assert_one_line(finished.evaluate(), 3, "model.keras: trained on another split", "`dvc repro` trains again")
+
+
+def test_a_test_set_without_a_class_is_refused(finished: Project):
+    manifest = finished.pictures / "manifest.json"
+    rows = json.loads(manifest.read_text())["pictures"]
+    rewrite(manifest, pictures=[row for row in rows if (row["subset"], row["label"]) != ("test", "dog")])
+    pictures = sha256_of(manifest)
+    rewrite(finished.folder / "model.json", pictures=pictures)
+    rewrite(finished.folder / "train.json", pictures=pictures[:12])
+    assert_one_line(finished.evaluate(), 3, "data/pictures: no test pictures of dog; `dvc repro -f split`")
+
+
+def test_a_gpu_that_is_not_there_can_be_insisted_on(finished: Project):
+    finished.write_params(text=PARAMS + "device: gpu\n")
+    result = finished.run(
+        "stages.train", "data/pictures", "model.keras", "train.json", "history.csv", CUDA_VISIBLE_DEVICES=""
+    )
+    assert_one_line(result, 5, "train: params.yaml: device: TensorFlow finds no GPU here; check its driver")
+
+
+@pytest.mark.slow
+def test_out_of_memory_is_named_and_the_old_model_stays(finished: Project):
+    before = sha256_of(finished.folder / "model.keras")
+    finished.write_params(text=PARAMS.replace("image_size: 46", "image_size: 1024"))
+    limit = 4 * 2**30
+    result = finished.run(
+        "stages.train", "data/pictures", "model.keras", "train.json", "history.csv",
+        before=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )  # fmt: skip
+    assert_one_line(result, 5, "train: out of memory: lower batch_size or image_size")
+    assert sha256_of(finished.folder / "model.keras") == before
+
+
+def test_tensorflow_that_cannot_be_loaded_is_no_bug(finished: Project):
+    (finished.folder / "tensorflow.py").write_text("raise ImportError('libtensorflow_cc.so.2: failed to map\\nmore')")
+    picture = next(finished.pictures.rglob("*.jpg"))
+    result = finished.run("smallvision.predict", "--model", "model.keras", str(picture))
+    assert_one_line(result, 5, "predict: TensorFlow cannot be loaded: libtensorflow_cc.so.2: failed to map; free some")
+
+
 def test_a_model_of_other_pictures_is_refused(trained: Project, project: Project):
-    for name in ("model.keras", "model.json"):
+    for name in ("model.keras", "model.json", "train.json"):
         (project.folder / name).write_bytes((trained.folder / name).read_bytes())
     write_zip(
         project.archive,
@@ -166,7 +271,9 @@ def test_the_answer_over_both_mirror_images(tmp_path, classes):
     keras.utils.set_random_seed(1)
     network = convnet.baseline(46, classes)
     both = modelfile.average_over_mirror(network)
-    save = partial(modelfile.save_model, recipe="r", source="s", classes=list("abc")[:classes], image_size=46)
+    save = partial(
+        modelfile.save_model, recipe="r", source="s", pictures="", classes=list("abc")[:classes], image_size=46
+    )
     save(tmp_path / "model.keras", both)
     loaded = modelfile.load_model(tmp_path / "model.keras", modelfile.read_card(tmp_path / "model.keras"))
     pictures = np.random.default_rng(1).integers(0, 256, (5, 46, 46, 3), np.uint8)

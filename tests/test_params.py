@@ -96,7 +96,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
         ),
         ("{epochs: 1}", "{epochs: 1, backbone: vgg16, unfreeze: true}", "a layer's name, received True"),
         ("train: 4", "trian: 4", "split.trian: there is no 'trian'; did you mean 'train'? (1 more wrong)"),
-        ("test: 2}", "test: 2, tset: 2}", "split.tset: there is no 'tset'; did you mean 'test'?"),
+        ("test: 2,", "test: 2, tset: 2,", "split.tset: there is no 'tset'; did you mean 'test'?"),
         ("recipe: baseline", "recipe: baselin", "recipe: there is no 'baselin'; did you mean 'baseline'?"),
         ("precision: float32", "precision: half", "precision: expected auto, float32 or bfloat16, received 'half'"),
         ("source: drawn", "source: ''", "source: expected"),

@@ -134,11 +134,13 @@ def test_a_second_run_does_nothing(base: Repository):
         ("image_size", 48, ["train", "evaluate"]),
         ("batch_size", 3, ["train", "evaluate"]),
         ("precision", "auto", ["train", "evaluate"]),
+        ("device", "cpu", ["train", "evaluate"]),
         ("recipe", "other", ["train", "evaluate"]),
         ("recipes.baseline.epochs", 2, ["train", "evaluate"]),
         ("split.train", 3, ["split", "train", "evaluate"]),
         ("split.validation", 1, ["split", "train", "evaluate"]),
         ("split.test", 1, ["split", "train", "evaluate"]),
+        ("split.max_rejected", 0.2, ["split"]),
     ],
 )
 def test_a_parameter_runs_exactly_the_stages_that_depend_on_it(base: Repository, key, value, stages):

@@ -102,7 +102,7 @@ STAGES = {
     "fetch": ("stages.fetch", "data/raw/archive.zip"),
     "split": ("stages.split", "data/raw/archive.zip", "data/pictures"),
     "train": ("stages.train", "data/pictures", "model.keras", "train.json", "history.csv"),
-    "evaluate": ("stages.evaluate", "model.keras", "data/pictures", "test.json", "confusion.csv"),
+    "evaluate": ("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "confusion.csv"),
 }
 
 

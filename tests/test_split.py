@@ -10,17 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from smallvision.archives import PictureArchive
 from smallvision.errors import InputError
 from smallvision.manifest import SUBSETS
+from smallvision.params import Split
 from smallvision.sources import name_of
 from stages.split import assign, split
-from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
+from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, make_picture, write_zip
 
 SIZES = {"train": 4, "validation": 2, "test": 2}
 
 
-def run_split(folder, members, sizes=SIZES):
-    return split(write_zip(folder / "archive.zip", members), folder / "pictures", sizes, "drawn")
+def run_split(folder, members, **wanted):
+    wanted = Split(**{**SIZES, "max_rejected": 0.5, **wanted})
+    return split(write_zip(folder / "archive.zip", members), folder / "pictures", wanted, "drawn")
 
 
 def names(manifest, subset, label):
@@ -116,9 +119,70 @@ def test_too_few_pictures_are_counted_before_anything_is_written(tmp_path):
     assert written(tmp_path) == before
 
 
+def test_an_archive_with_many_bad_pictures_is_refused_as_a_whole(tmp_path):
+    members = kaggle_members(9)
+    members["train/dog.3.jpg"] = b"no picture"
+    assert len(run_split(tmp_path, members, max_rejected=1 / 17).rejected) == 1
+    before = written(tmp_path)
+    with pytest.raises(
+        InputError, match=r"5.9% of the pictures .* split.max_rejected 5.8% \(first train/dog.3.jpg: no"
+    ):
+        run_split(tmp_path, members, max_rejected=0.058)
+    assert written(tmp_path) == before
+
+
+def test_a_side_that_is_too_short_for_the_user(tmp_path):
+    members = kaggle_members(9)
+    members["train/dog.3.jpg"] = jpeg(1, height=40)
+    assert not run_split(tmp_path, members).rejected
+    assert run_split(tmp_path, members, min_side=41).rejected == [
+        {"source": "train/dog.3.jpg", "reason": "60x40 pixels, a side under 41"}
+    ]
+
+
+def test_the_format_is_noted_and_so_is_an_animation(tmp_path):
+    members = kaggle_members(8)
+    for number, kind in enumerate(["PNG", "GIF", "WEBP"]):
+        data = io.BytesIO()
+        frames = [make_picture(100 + number), make_picture(200 + number)]
+        frames[0].save(data, kind, **({} if kind == "PNG" else {"save_all": True, "append_images": frames[1:]}))
+        members[f"train/cat.{number}.jpg"] = data.getvalue()
+    formats = {entry.source: entry.format for entry in run_split(tmp_path, members).pictures}
+    assert [formats[f"train/cat.{n}.jpg"] for n in range(4)] == ["PNG", "GIF, animated", "WEBP, animated", "JPEG"]
+
+
+def test_a_picture_with_two_labels_is_reported(tmp_path, project: Project):
+    members = kaggle_members(8)
+    members["train/dog.5.jpg"] = members["train/cat.2.jpg"]
+    members["train/dog.7.jpg"] = members["train/dog.6.jpg"]
+    manifest = run_split(tmp_path, members)
+    assert manifest.conflicts == [["train/cat.2.jpg", "train/dog.5.jpg"]]
+    assert len(manifest.duplicates) == 2
+    write_zip(project.archive, members)
+    assert project.split().stdout.splitlines()[-1] == (
+        "split: train/cat.2.jpg and train/dog.5.jpg look the same, but their labels differ"
+    )
+
+
+def test_an_archive_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):
+    read, seen = PictureArchive.read, set()
+
+    def changing(archive, member):
+        data = read(archive, member)
+        if member.path in seen:
+            return data + b"changed"
+        seen.add(member.path)
+        return data
+
+    monkeypatch.setattr(PictureArchive, "read", changing)
+    with pytest.raises(InputError, match=r"train/cat.0.jpg was changed while the archive was read"):
+        run_split(tmp_path, kaggle_members(8))
+    assert written(tmp_path) == []
+
+
 def test_nothing_is_left_of_a_larger_split(tmp_path):
     run_split(tmp_path, kaggle_members(8))
-    run_split(tmp_path, kaggle_members(8), {"train": 1, "validation": 1, "test": 1})
+    run_split(tmp_path, kaggle_members(8), train=1, validation=1, test=1)
     assert len(written(tmp_path)) == 6 + 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.zip", "pictures"]
 

@@ -1,5 +1,7 @@
 """An archive behind an http(s) address."""
 
+import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +13,7 @@ import urllib3
 from tqdm import tqdm
 
 from smallvision.errors import NetworkError, ParameterError
-from smallvision.files import require_space
+from smallvision.files import require_space, write_json
 
 # The same pictures as Kaggle's, without an account; some files of it are damaged.
 MICROSOFT = (
@@ -21,11 +23,15 @@ TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
 PIECE = 2**16  # bytes; what is lost when the connection breaks
 ATTEMPTS = 5  # in a row without getting any further
 BACK_OFF = 0.5  # seconds, doubled each time
+MAX_RETRY_AFTER = 120  # seconds that a server may ask us to wait
 BY_HAND = "or download the archive yourself and set `source` to the file"
 
 
 def download(address: str, target: Path) -> None:
-    """Download a zip archive, going on where a broken connection stopped.
+    """Download a zip archive, going on where a broken connection or an earlier run stopped.
+
+    What has come so far lies in `download` beside the target, and in `download.json` of which
+    address and version it is.
 
     Raises:
         ParameterError: no valid address.
@@ -33,8 +39,19 @@ def download(address: str, target: Path) -> None:
         SurroundingsError: the disk has too little space.
     """
     shown = _without_secrets(address)
-    attempts, furthest, validator = 0, 0, None
-    target.write_bytes(b"")
+    part, note = target.with_name("download"), target.with_name("download.json")
+    validator = _validator_of(part, note, shown)
+    try:
+        _receive(address, shown, part, note, validator)
+        os.replace(part, target)
+    finally:
+        if not (part.is_file() and part.stat().st_size):
+            part.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
+
+
+def _receive(address: str, shown: str, part: Path, note: Path, validator: str | None) -> None:
+    attempts, furthest = 0, 0
     with requests.Session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
         retry = urllib3.Retry(
             total=ATTEMPTS,
@@ -42,13 +59,14 @@ def download(address: str, target: Path) -> None:
             read=0,
             other=0,
             backoff_factor=BACK_OFF,
+            retry_after_max=MAX_RETRY_AFTER,
             status_forcelist=(429, 500, 502, 503, 504),
             raise_on_status=False,
         )
         for scheme in ("http://", "https://"):
             session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
         while True:
-            received = target.stat().st_size
+            received = part.stat().st_size
             # Only a server that names its version can be asked for the rest of the same file.
             ask: dict[str, str] = (
                 {"Range": f"bytes={received}-", "If-Range": validator} if received and validator else {}
@@ -57,10 +75,11 @@ def download(address: str, target: Path) -> None:
                 # Compressed on the way, a range would count other bytes than the file's.
                 headers = {"Accept-Encoding": "identity", **ask}
                 with session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
-                    start = _start(response, shown, received, target)
+                    start = _start(response, shown, received, part)
                     validator = _validator(response)
+                    write_json(note, {"address": shown, "validator": validator})
                     bar.total, bar.n = start + _length(response) or None, start
-                    with target.open("ab") as file:
+                    with part.open("ab") as file:
                         for piece in response.iter_content(PIECE):
                             file.write(piece)
                             bar.update(len(piece))
@@ -76,9 +95,24 @@ def download(address: str, target: Path) -> None:
                 raise NetworkError(f"{shown}: {_reason(error)}; check the address, {BY_HAND}") from None
 
 
-def _start(response: requests.Response, shown: str, received: int, target: Path) -> int:
+def _validator_of(part: Path, note: Path, shown: str) -> str | None:
+    """Return the version of what an earlier run left of the same address; of anything else, nothing is kept."""
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+        if part.is_file() and content["address"] == shown and isinstance(content["validator"], str):
+            return str(content["validator"])
+    except (OSError, ValueError, TypeError, KeyError):  # no note, or none of ours: nothing to go on from
+        pass
+    part.write_bytes(b"")
+    return None
+
+
+def _start(response: requests.Response, shown: str, received: int, part: Path) -> int:
     """Check a response before its body is read; return the byte its body starts at."""
     status = response.status_code
+    if status == 416:  # nothing behind what is here already: an earlier run ended right after the last byte
+        part.write_bytes(b"")
+        raise requests.ConnectionError("no such range")
     if status not in (200, 206):
         remedy = {401: "it wants a login", 403: "it wants a login", 404: "check the address"}.get(status, "try later")
         raise NetworkError(f"{shown}: the server answered {status} {response.reason}; {remedy}, {BY_HAND}")
@@ -86,11 +120,11 @@ def _start(response: requests.Response, shown: str, received: int, target: Path)
         raise NetworkError(f"{shown}: expected a zip archive, received a web page; open it in a browser, {BY_HAND}")
     start = received
     if status == 200 or not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
-        target.write_bytes(b"")  # the whole file, or another part than asked for: never append
+        part.write_bytes(b"")  # the whole file, or another part than asked for: never append
         start = 0
     if status == 206 and not start:
         raise requests.ConnectionError("the server sent another part than asked for")
-    require_space(target.parent, _length(response))
+    require_space(part.parent, _length(response))
     return start
 
 
@@ -114,7 +148,8 @@ def _without_secrets(address: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, requests.Timeout):
+    # In the middle of a body, requests calls a timeout a ConnectionError.
+    if any(isinstance(e, (requests.Timeout, urllib3.exceptions.ReadTimeoutError)) for e in (error, *error.args)):
         return "the server does not answer"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke"
