@@ -126,7 +126,7 @@ def _with_imagenet(constructor: Callable[..., "keras.Model"], options: dict[str,
 def _delete_cut_downloads() -> bool:
     """Delete the weights in Keras' cache that cannot be opened; tell whether there were any.
 
-    Keras writes a download in place, and of a base without a hash (MobileNet) it takes what a killed run left for whole.
+    Keras writes a download in place, and where it has no hash (MobileNet) it takes what a killed run left for whole.
     """
     import h5py
     from keras.src.backend.config import keras_home  # there is no public name
