@@ -14,6 +14,8 @@ from smallvision.checkpoints import Checkpoints, State
 from smallvision.errors import DivergedError
 from smallvision.params import Augment
 
+CROSS_ENTROPY = "cross_entropy"
+
 HISTORY_KEYS = ("acc", "loss", "val_acc", "val_loss")
 
 
@@ -65,7 +67,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             raise DivergedError(f"the loss became {logs['loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        row = {key: float(logs[key]) for key in HISTORY_KEYS}
+        row = {key: float(logs[key.replace("loss", CROSS_ENTROPY)]) for key in HISTORY_KEYS}
         if not math.isfinite(row["val_loss"]):
             raise DivergedError(
                 f"the validation loss became {row['val_loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`"
@@ -131,6 +133,7 @@ def fit(
     weight_decay: float = 0.0,
     schedule: str = "constant",
     warmup: float = 0.0,
+    label_smoothing: float = 0.0,
     augment: Augment | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Fit:
@@ -149,6 +152,8 @@ def fit(
         weight_decay: of AdamW.
         schedule: `constant`, or `cosine` for a step size that falls from `lr` to 0.
         warmup: share of the steps in which the step size first rises from 0 to `lr`; of `cosine`.
+        label_smoothing: share of each training label that is spread over all classes. History and
+            best epoch go by the cross-entropy with the labels as they are.
         seed: of the weights and the order of the pictures.
         augment: random changes of the training pictures; validation pictures are never changed.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
@@ -162,17 +167,20 @@ def fit(
     model = build()
     binary = model.output_shape[-1] == 1
     steps = math.ceil(len(train[0]) / batch_size)
-    if not binary:  # one column a class, so that labels can be mixed
-        train, validation = (
-            (pictures, np.eye(model.output_shape[-1], dtype=np.float32)[labels])
-            for pictures, labels in (train, validation)
-        )
+    # One column a unit: labels can be mixed, and Keras' metrics want the shape of the outputs.
+    columns = np.array([[0], [1]]) if binary else np.eye(model.output_shape[-1])
+    train, validation = ((pictures, columns[labels]) for pictures, labels in (train, validation))
+    loss, cross_entropy = (
+        (keras.losses.BinaryCrossentropy, keras.metrics.BinaryCrossentropy)
+        if binary
+        else (keras.losses.CategoricalCrossentropy, keras.metrics.CategoricalCrossentropy)
+    )
     model.compile(
         optimizer=_optimizer(
             optimizer, lr if schedule == "constant" else _cosine(lr, epochs * steps, warmup), weight_decay
         ),
-        loss="binary_crossentropy" if binary else "categorical_crossentropy",
-        metrics=["acc"],
+        loss=loss(label_smoothing=label_smoothing),
+        metrics=["acc", cross_entropy(name=CROSS_ENTROPY)],
         # On features a step is so short that Python would take most of the time.
         steps_per_execution=1 if len(train[0].shape) == 4 else steps,
     )

@@ -97,14 +97,18 @@ class Recipe(_Section):
     `schedule` says whether `lr` stays or falls to 0 along a cosine (Loshchilov and Hutter, "SGDR",
     ICLR 2017, without restarts), after it has risen from 0 for the share `warmup` of the steps.
     `weight_decay` is AdamW's (the same, "Decoupled Weight Decay Regularization", ICLR 2019).
-    `dropout` is the share of units dropped in training. With `backbone`, a head of `units` is
-    trained on a pretrained base (see `backbones.py`), whose features are pooled; `mirror` trains on
-    mirror images too. With `unfreeze` (a number of last layers, the first layer's name, or `all`),
-    these layers are trained further, `finetune_epochs` at `finetune_lr`. With `mirror_test` the
-    trained network's answer is the mean over a picture and its mirror image.
+    `label_smoothing` is the share of each label that is spread over all classes (Szegedy et al.,
+    "Rethinking the Inception Architecture", CVPR 2016). `network` is trained from scratch, the
+    book's `convnet` or a `residual` one; `dropout` is the share of units dropped in training. With
+    `backbone`, a head of `units` is trained on a pretrained base (see `backbones.py`), whose
+    features are pooled; `mirror` trains on mirror images too. With `unfreeze` (a number of last
+    layers, the first layer's name, or `all`), these layers are trained further, `finetune_epochs`
+    at `finetune_lr`. With `mirror_test` the trained network's answer is the mean over a picture and
+    its mirror image.
     """
 
     epochs: Epochs
+    network: Literal["convnet", "residual"] = "convnet"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
     augment: Augment | None = None
     backbone: str | None = None
@@ -122,6 +126,7 @@ class Recipe(_Section):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
     mirror_test: bool = False
 
     @model_validator(mode="after")
@@ -129,6 +134,8 @@ class Recipe(_Section):
         of_backbones = {"weights", "pooling", "units", "mirror", "unfreeze", "finetune_lr", "finetune_epochs"}
         if self.backbone is None and (lone := sorted(of_backbones & self.model_fields_set)):
             raise ValueError(f"{lone[0]} needs a backbone")
+        if self.backbone is not None and "network" in self.model_fields_set:
+            raise ValueError("network and backbone exclude each other")
         together = [self.unfreeze, self.finetune_lr, self.finetune_epochs]
         if None in together and together != [None] * 3:
             raise ValueError("unfreeze, finetune_lr and finetune_epochs go together")

@@ -29,10 +29,12 @@ def fit_from_scratch(
     recipe: Recipe, image_size: int, class_count: int, train: "Subset", validation: "Subset", **options: Any
 ) -> tuple["Fit", dict[str, str]]:
     """Train a network of our own."""
-    from smallvision import convnet
+    from smallvision.convnet import baseline
     from smallvision.fitting import fit
+    from smallvision.residual import residual
 
-    build = partial(convnet.baseline, image_size, class_count, recipe.dropout)
+    network = residual if recipe.network == "residual" else baseline
+    build = partial(network, image_size, class_count, recipe.dropout)
     return fit(build, train, validation, **options), {}
 
 
@@ -80,6 +82,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         "weight_decay": recipe.weight_decay,
         "schedule": recipe.schedule,
         "warmup": recipe.warmup,
+        "label_smoothing": recipe.label_smoothing,
         "precision": arithmetic,
     }
     pictures = sha256_of(folder / "manifest.json")
