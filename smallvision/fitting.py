@@ -20,6 +20,7 @@ HISTORY_KEYS = ("acc", "loss", "val_acc", "val_loss")
 
 
 Subset = tuple[Inputs, np.ndarray]  # pictures or features, and labels
+History = Sequence[dict[str, float]]  # a row an epoch, with HISTORY_KEYS
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,18 @@ class Fit:
 
     model: keras.Model
     best_epoch: int
-    history: Sequence[dict[str, float]]
+    history: History
     earlier: float = 0.0
 
     @property
     def rank(self) -> tuple[float, float]:
         """What makes an epoch better than another."""
         return _rank(self.history[self.best_epoch - 1])
+
+
+def find_best(history: History) -> int:
+    """Return the epoch (from 1) with the best validation accuracy, the first of equals."""
+    return max(range(len(history)), key=lambda index: _rank(history[index])) + 1
 
 
 def _rank(row: dict[str, float]) -> tuple[float, float]:
@@ -48,7 +54,9 @@ def _rank(row: dict[str, float]) -> tuple[float, float]:
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Remember the best epoch, stop at a loss that is no number, and report where no bar is shown."""
 
-    def __init__(self, lr: float, checkpoints: Checkpoints | None, *, show_lines: bool) -> None:
+    def __init__(
+        self, lr: float, checkpoints: Checkpoints | None, report: Callable[[History], None] | None, *, show_lines: bool
+    ) -> None:
         super().__init__()
         self.best_epoch = 0
         self.weights: Sequence[np.ndarray] = []
@@ -57,6 +65,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self._begin = time.monotonic()
         self._lr = lr
         self._checkpoints = checkpoints
+        self._report = report
         self._show_lines = show_lines
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
@@ -73,7 +82,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 f"the validation loss became {row['val_loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`"
             )
         self.history.append(row)
-        better = not self.best_epoch or _rank(row) > _rank(self.history[self.best_epoch - 1])
+        better = find_best(self.history) == self._epoch
         if better:
             self.best_epoch = self._epoch
             self.weights = self.model.get_weights()
@@ -81,6 +90,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             variables = [variable.numpy() for variable in _variables(self.model)]
             seconds = self.earlier + time.monotonic() - self._begin
             self._checkpoints.save(State(variables, self.weights, self.best_epoch, self.history, seconds))
+        if self._report:
+            self._report(self.history)
         if self._show_lines:
             values = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
             seconds = time.monotonic() - self._start
@@ -136,6 +147,7 @@ def fit(
     label_smoothing: float = 0.0,
     augment: Augment | None = None,
     checkpoints: Checkpoints | None = None,
+    report: Callable[[History], None] | None = None,
 ) -> Fit:
     """Train a network and keep the epoch with the best validation accuracy.
 
@@ -158,6 +170,7 @@ def fit(
         augment: random changes of the training pictures; validation pictures are never changed.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
         checkpoints: where the state after each epoch is kept, and looked for first.
+        report: is called with the history so far after each epoch.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
@@ -185,7 +198,7 @@ def fit(
         steps_per_execution=1 if len(train[0].shape) == 4 else steps,
     )
     on_terminal = sys.stdout.isatty()
-    watch = _Watch(lr, checkpoints, show_lines=not on_terminal)
+    watch = _Watch(lr, checkpoints, report, show_lines=not on_terminal)
     state = None
     if checkpoints:
         state = checkpoints.load()

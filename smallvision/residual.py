@@ -24,7 +24,7 @@ def residual(image_size: int, class_count: int, dropout: float = 0) -> Model:
     """
     picture = Input((image_size, image_size, 3))
     features = _convolution(WIDTHS[0] // 2, stride=2)(picture)
-    features = layers.ReLU()(layers.BatchNormalization()(features))
+    features = layers.ReLU()(_normalisation()(features))
     features = layers.MaxPooling2D(2)(features)
     for width in WIDTHS:
         features = _block(features, width)
@@ -37,11 +37,16 @@ def residual(image_size: int, class_count: int, dropout: float = 0) -> Model:
 def _block(features: keras.KerasTensor, width: int) -> keras.KerasTensor:
     """Two convolutions, the first of which halves the sides, and a shortcut around them."""
     inside = _convolution(width, stride=2)(features)
-    inside = layers.ReLU()(layers.BatchNormalization()(inside))
-    inside = layers.BatchNormalization()(_convolution(width)(inside))
+    inside = layers.ReLU()(_normalisation()(inside))
+    inside = _normalisation()(_convolution(width)(inside))
     around = layers.AveragePooling2D(2, padding="same")(features)
-    around = layers.BatchNormalization()(layers.Conv2D(width, 1, use_bias=False)(around))
+    around = _normalisation()(layers.Conv2D(width, 1, use_bias=False)(around))
     return layers.ReLU()(layers.add([inside, around]))
+
+
+def _normalisation() -> layers.Layer:
+    # Keras' 0.99 remembers a hundred steps, several epochs of a few hundred pictures.
+    return layers.BatchNormalization(momentum=0.9)
 
 
 def _convolution(width: int, stride: int = 1) -> layers.Layer:

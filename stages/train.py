@@ -17,12 +17,12 @@ from smallvision.errors import run
 from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.loading import BUDGET, Pictures, own_errors
 from smallvision.manifest import read_manifest
-from smallvision.modelfile import Card, average_over_mirror, fingerprint, save_model
+from smallvision.modelfile import average_over_mirror, fingerprint, save_model
 from smallvision.params import Params, Recipe, read_params
 from smallvision.quiet import import_tensorflow
 
 if TYPE_CHECKING:
-    from smallvision.fitting import Fit, Subset
+    from smallvision.fitting import Fit, History, Subset
 
 
 def fit_from_scratch(
@@ -89,6 +89,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": pictures, "device": device}
     checkpoints = Checkpoints(model.with_name(f"{model.stem}-checkpoints") / training_key(options | facts))
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
+    results = {"source": manifest.source, "recipe": params.recipe, "device": device, "precision": arithmetic}
     with own_errors(train, validation):
         result, base = fit_recipe(
             recipe,
@@ -97,6 +98,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
             *labelled,
             augment=recipe.augment,
             checkpoints=checkpoints,
+            report=partial(write_results, metrics, history, results),
             **options,
         )
     card = save_model(
@@ -109,7 +111,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         image_size=image_size,
     )
     seconds = time.monotonic() - start + result.earlier
-    write_results(metrics, history, card, result, {"device": device, "precision": arithmetic, **base}, seconds)
+    write_results(metrics, history, {**results, **card.ids, **base}, result.history, seconds=seconds)
     checkpoints.remove()
     best = result.history[result.best_epoch - 1]
     print(
@@ -118,28 +120,26 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     )
 
 
-def write_results(
-    metrics: Path, history: Path, card: Card, result: "Fit", used: dict[str, str], seconds: float
-) -> None:
-    """Write the numbers of the best epoch, and a row of each."""
-    rows = [(epoch, *row.values()) for epoch, row in enumerate(result.history, 1)]
-    write_csv(history, ["epoch", *result.history[0]], rows)
-    best = result.history[result.best_epoch - 1]
-    write_json(
-        metrics,
-        {
-            "source": card.source,
-            "recipe": card.recipe,
-            **card.ids,
-            **used,
-            "best_epoch": result.best_epoch,
-            "train_acc": round(best["acc"], 4),
-            "train_loss": round(best["loss"], 4),
-            "val_acc": round(best["val_acc"], 4),
-            "val_loss": round(best["val_loss"], 4),
-            "seconds": round(seconds, 1),
-        },
-    )
+def write_results(metrics: Path, csv: Path, facts: dict[str, str], history: "History", **more: float) -> None:
+    """Write a row of each epoch so far, and the numbers of the best one.
+
+    Called after every epoch, so that `dvc exp show` and the plots move while the network trains; `facts`
+    name the model only once there is one, so that `evaluate` refuses the numbers of an unfinished training.
+    """
+    from smallvision.fitting import find_best
+
+    write_csv(csv, ["epoch", *history[0]], [(epoch, *row.values()) for epoch, row in enumerate(history, 1)])
+    best_epoch = find_best(history)
+    best = history[best_epoch - 1]
+    numbers = {
+        "train_acc": best["acc"],
+        "train_loss": best["loss"],
+        "val_acc": best["val_acc"],
+        "val_loss": best["val_loss"],
+        **more,
+    }
+    rounded = {key: round(value, 4) for key, value in numbers.items()}
+    write_json(metrics, {**facts, "epochs": len(history), "best_epoch": best_epoch, **rounded})
 
 
 def main() -> None:
