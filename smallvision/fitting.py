@@ -122,12 +122,36 @@ def _cosine(lr: float, steps: int, warmup: float) -> keras.optimizers.schedules.
     return keras.optimizers.schedules.CosineDecay(0.0, steps - rising, warmup_target=lr, warmup_steps=rising)
 
 
-def _optimizer(
+def make_optimizer(
     name: str, lr: float | keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
 ) -> keras.Optimizer:
+    """Return `rmsprop` or `adamw`; the decay is the latter's."""
     if name == "adamw":
         return keras.optimizers.AdamW(lr, weight_decay=weight_decay)
     return keras.optimizers.RMSprop(lr)
+
+
+def label_columns(labels: np.ndarray, units: int) -> np.ndarray:
+    """Return integer labels `(n,)` as `(n, units)`, so that they can be mixed: one column for two classes."""
+    columns: np.ndarray = (np.array([[0], [1]]) if units == 1 else np.eye(units))[labels]
+    return columns
+
+
+def compile_network(
+    model: keras.Model, optimizer: keras.Optimizer, label_smoothing: float, steps_per_execution: int = 1
+) -> None:
+    """Compile for labels as from `label_columns`; the cross-entropy with them is a metric beside the smoothed loss."""
+    loss, cross_entropy = (
+        (keras.losses.BinaryCrossentropy, keras.metrics.BinaryCrossentropy)
+        if model.output_shape[-1] == 1
+        else (keras.losses.CategoricalCrossentropy, keras.metrics.CategoricalCrossentropy)
+    )
+    model.compile(
+        optimizer=optimizer,
+        loss=loss(label_smoothing=label_smoothing),
+        metrics=["acc", cross_entropy(name=CROSS_ENTROPY)],
+        steps_per_execution=steps_per_execution,
+    )
 
 
 def fit(
@@ -178,25 +202,14 @@ def fit(
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     model = build()
-    binary = model.output_shape[-1] == 1
     steps = math.ceil(len(train[0]) / batch_size)
-    # One column a unit: labels can be mixed, and Keras' metrics want the shape of the outputs.
-    columns = np.array([[0], [1]]) if binary else np.eye(model.output_shape[-1])
-    train, validation = ((pictures, columns[labels]) for pictures, labels in (train, validation))
-    loss, cross_entropy = (
-        (keras.losses.BinaryCrossentropy, keras.metrics.BinaryCrossentropy)
-        if binary
-        else (keras.losses.CategoricalCrossentropy, keras.metrics.CategoricalCrossentropy)
+    train, validation = (
+        (pictures, label_columns(labels, model.output_shape[-1])) for pictures, labels in (train, validation)
     )
-    model.compile(
-        optimizer=_optimizer(
-            optimizer, lr if schedule == "constant" else _cosine(lr, epochs * steps, warmup), weight_decay
-        ),
-        loss=loss(label_smoothing=label_smoothing),
-        metrics=["acc", cross_entropy(name=CROSS_ENTROPY)],
-        # On features a step is so short that Python would take most of the time.
-        steps_per_execution=1 if len(train[0].shape) == 4 else steps,
-    )
+    rate = lr if schedule == "constant" else _cosine(lr, epochs * steps, warmup)
+    # On features a step is so short that Python would take most of the time.
+    at_once = 1 if len(train[0].shape) == 4 else steps
+    compile_network(model, make_optimizer(optimizer, rate, weight_decay), label_smoothing, at_once)
     on_terminal = sys.stdout.isatty()
     watch = _Watch(lr, checkpoints, report, show_lines=not on_terminal)
     state = None
