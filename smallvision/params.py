@@ -158,6 +158,7 @@ class Params(_Section):
     batch_size: BatchSize
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    tensorboard: bool = False
     recipes: dict[str, Recipe]
 
 

@@ -1,11 +1,13 @@
 """Stage train: fit the network of a recipe.
 
-Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `device`, `precision` and the recipe itself.
+Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `device`, `precision`, `tensorboard` and the
+recipe itself.
 """
 
 import argparse
 import hashlib
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -90,6 +92,11 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     checkpoints = Checkpoints(model.with_name(f"{model.stem}-checkpoints") / training_key(options | facts))
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
     results = {"source": manifest.source, "recipe": params.recipe, "device": device, "precision": arithmetic}
+    report: "Callable[[History], None]" = partial(write_results, metrics, history, results)
+    if params.tensorboard:
+        from smallvision.tensorboard import also_log
+
+        report = also_log(report, Path("data/tensorboard", f"{params.recipe}-{checkpoints.folder.name}"))
     with own_errors(train, validation):
         result, base = fit_recipe(
             recipe,
@@ -98,7 +105,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
             *labelled,
             augment=recipe.augment,
             checkpoints=checkpoints,
-            report=partial(write_results, metrics, history, results),
+            report=report,
             **options,
         )
     card = save_model(
