@@ -92,7 +92,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     checkpoints = Checkpoints(model.with_name(f"{model.stem}-checkpoints") / training_key(options | facts))
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
     results = {"source": manifest.source, "recipe": params.recipe, "device": device, "precision": arithmetic}
-    report: "Callable[[History], None]" = partial(write_results, metrics, history, results)
+    report: Callable[[History], None] = partial(write_results, metrics, history, results)
     if params.tensorboard:
         from smallvision.tensorboard import also_log
 
