@@ -12,6 +12,7 @@ import lzma
 import re
 import stat
 import tempfile
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter, defaultdict
@@ -172,8 +173,13 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str) -> None:
 
 def _is_picture(path: str) -> bool:
     pure = PurePosixPath(path)
-    # macOS' archiver adds __MACOSX/._picture.jpg, which holds no picture.
-    return pure.suffix.lower() in SUFFIXES and not pure.name.startswith("._")
+    # Hidden folders hold thumbnails and the like; macOS' archiver adds __MACOSX/._picture.jpg, which is no picture.
+    return pure.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in pure.parts)
+
+
+def _alike(label: str) -> str:
+    """Return what macOS and Windows tell the folders of labels apart by."""
+    return unicodedata.normalize("NFC", label).casefold()
 
 
 def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]]:
@@ -198,4 +204,11 @@ def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]
             f"{name}: expected pictures of at least two classes, as train/cat.0.jpg or class/picture.jpg; "
             f"found {len(files)} pictures of {len(found)} ({', '.join(list(found)[:3]) or 'none'})"
         )
+    seen: dict[str, str] = {}
+    for label in sorted(found):
+        if (other := seen.setdefault(_alike(label), label)) != label:
+            raise InputError(
+                f"{name}: the classes {other!a} and {label!a} differ only by case or by how an accent is encoded, "
+                "and would be one folder on some systems; rename one, or put their pictures into one folder"
+            )
     return {label: sorted(found[label], key=lambda member: natural_key(member.path)) for label in sorted(found)}

@@ -3,12 +3,13 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+from smallvision.balance import weigher
 from smallvision.batches import Inputs, evaluation_batches, training_batches
 from smallvision.checkpoints import Checkpoints, State
 from smallvision.errors import DivergedError
@@ -170,6 +171,7 @@ def fit(
     warmup: float = 0.0,
     label_smoothing: float = 0.0,
     augment: Augment | None = None,
+    class_weight: Mapping[int, float] | None = None,
     checkpoints: Checkpoints | None = None,
     report: Callable[[History], None] | None = None,
 ) -> Fit:
@@ -192,6 +194,7 @@ def fit(
             best epoch go by the cross-entropy with the labels as they are.
         seed: of the weights and the order of the pictures.
         augment: random changes of the training pictures; validation pictures are never changed.
+        class_weight: what the loss of a training picture of each class counts; validation is never weighted.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
         checkpoints: where the state after each epoch is kept, and looked for first.
         report: is called with the history so far after each epoch.
@@ -221,8 +224,9 @@ def fit(
         _go_on(model, watch, state)
         print(f"going on after epoch {len(state.history)} of {epochs}, where an earlier run ended", flush=True)
     done = len(watch.history)
+    batches = training_batches(*train, batch_size, seed, augment, first_epoch=done)
     model.fit(
-        training_batches(*train, batch_size, seed, augment, first_epoch=done),
+        batches.map(weigher(class_weight)) if class_weight else batches,
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=epochs,

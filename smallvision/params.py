@@ -1,6 +1,7 @@
 """The parameters of `params.yaml`, typed and checked before anything heavy is imported."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,8 +34,19 @@ def _layers(value: object) -> object:
     return value
 
 
+def _size(value: object) -> object:
+    value = _whole(value)
+    if not isinstance(value, bool) and isinstance(value, int | float):
+        if isinstance(value, int) and 1 <= value <= MAX_COUNT:
+            return value
+        if 0 < value < 1:
+            return float(value)
+    raise ValueError(f"expected a number of pictures, or a share between 0 and 1, received {value!r}")
+
+
+MAX_COUNT = 10_000_000
 Whole = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[Whole, Field(ge=1, le=10_000_000)]
+Size = Annotated[int | float, PlainValidator(_size)]
 # Four convolutions and poolings leave nothing of a picture below 46 pixels.
 ImageSize = Annotated[Whole, Field(ge=46, le=1024)]
 BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
@@ -48,22 +60,45 @@ class _Section(BaseModel):
 
 
 class Split(_Section):
-    """Pictures per class, and which pictures are good enough.
+    """How many pictures go where, and which pictures are good enough.
 
-    A picture with a side under `min_side` pixels is rejected, as one that does not decode is. If
-    more than the share `max_rejected` is, something is wrong with the whole archive.
+    `train`, `validation` and `test` are all pictures per class, or all shares of each class's good
+    pictures; what shares of less than 1 in all leave over is left out. A picture with a side under
+    `min_side` pixels is rejected, as one that does not decode is. If more than the share
+    `max_rejected` is, something is wrong with the whole archive.
     """
 
-    train: Count
-    validation: Count
-    test: Count
+    train: Size
+    validation: Size
+    test: Size
     min_side: Annotated[Whole, Field(ge=1, le=10_000)] = 8
     max_rejected: Share = 0.05
 
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> "Split":
+        if len({type(size) for size in self.sizes.values()}) > 1:
+            raise ValueError(
+                "train, validation and test are all pictures per class or all shares, received "
+                f"{', '.join(str(size) for size in self.sizes.values())}"
+            )
+        if self.by_share and (total := math.fsum(self.sizes.values())) > 1 + 1e-9:
+            raise ValueError(f"the shares of train, validation and test are {total:g} in all, expected at most 1")
+        return self
+
     @property
-    def sizes(self) -> dict[str, int]:
-        """Pictures per class of each subset."""
+    def sizes(self) -> dict[str, int | float]:
+        """What each subset gets, as it was given."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pictures per class of each subset; not by share."""
+        return {subset: int(size) for subset, size in self.sizes.items()}
+
+    @property
+    def by_share(self) -> bool:
+        """Whether the three are shares."""
+        return isinstance(self.train, float)
 
 
 class Augment(_Section):
@@ -159,6 +194,7 @@ class Params(_Section):
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "gpu"] = "auto"
     tensorboard: bool = False
+    class_weights: Literal["none", "balanced"] = "none"
     recipes: dict[str, Recipe]
 
 

@@ -1,7 +1,7 @@
 """Stage train: fit the network of a recipe.
 
-Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `device`, `precision`, `tensorboard` and the
-recipe itself.
+Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `class_weights`, `device`, `precision`,
+`tensorboard` and the recipe itself.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     labelled = [(train, np.array(manifest.labels("train"))), (validation, np.array(manifest.labels("validation")))]
 
     import_tensorflow()
-    from smallvision import precision
+    from smallvision import balance, precision
     from smallvision.checkpoints import Checkpoints, training_key
 
     device = devices.choose(params.device)
@@ -86,6 +86,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         "warmup": recipe.warmup,
         "label_smoothing": recipe.label_smoothing,
         "precision": arithmetic,
+        "class_weight": balance.balanced_weights(labelled[0][1]) if params.class_weights == "balanced" else None,
     }
     pictures = sha256_of(folder / "manifest.json")
     facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": pictures, "device": device}

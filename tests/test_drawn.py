@@ -10,9 +10,9 @@ from smallvision.sources.drawn import draw_archive, draw_picture
 
 
 def test_an_archive_in_kaggles_layout_the_same_each_time(tmp_path):
-    draw_archive(tmp_path / "1.zip", count=6)
-    draw_archive(tmp_path / "2.zip", count=6)
-    draw_archive(tmp_path / "other.zip", count=6, seed=1)
+    draw_archive(tmp_path / "1.zip", {"cat": 6, "dog": 6})
+    draw_archive(tmp_path / "2.zip", {"cat": 6, "dog": 6})
+    draw_archive(tmp_path / "other.zip", {"cat": 6, "dog": 6}, seed=1)
     assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
     assert (tmp_path / "1.zip").read_bytes() != (tmp_path / "other.zip").read_bytes()
     assert zipfile.ZipFile(tmp_path / "1.zip").namelist()[:2] == ["train/cat.0.jpg", "train/cat.1.jpg"]
@@ -24,8 +24,8 @@ def test_an_archive_in_kaggles_layout_the_same_each_time(tmp_path):
 
 
 def test_a_larger_archive_begins_with_the_smaller(tmp_path):
-    draw_archive(tmp_path / "1.zip", count=2)
-    draw_archive(tmp_path / "2.zip", count=3)
+    draw_archive(tmp_path / "1.zip", {"cat": 2, "dog": 2})
+    draw_archive(tmp_path / "2.zip", {"cat": 3, "dog": 3})
     small, large = zipfile.ZipFile(tmp_path / "1.zip"), zipfile.ZipFile(tmp_path / "2.zip")
     assert all(small.read(name) == large.read(name) for name in small.namelist())
 
