@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +32,7 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     Source: C. Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2; J. Platt,
     "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2, for two classes.
     """
-    logits = np.log(np.clip(probabilities.astype(np.float64), SMALLEST, 1))
+    logits = _logits(probabilities)
     count = logits.shape[1]
     sizes = np.bincount(labels, minlength=count)[labels, np.newaxis]
     targets = (np.eye(count)[labels] * sizes + 1) / (sizes + count)
@@ -44,8 +44,18 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x)) if found.fun < cross_entropy(0) else 1.0
 
 
+def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Return what the probabilities `(n, classes)` are at this temperature, as float64."""
+    scaled: np.ndarray = softmax(_logits(probabilities) / temperature, axis=1)
+    return scaled
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(probabilities.astype(np.float64), SMALLEST, 1))
+
+
 def with_temperature(network: "keras.Model", temperature: float) -> "keras.Model":
-    """Return a network whose probabilities are those of the given one at this temperature.
+    """Return a network whose probabilities are those of the given one at this temperature, as of `scale`.
 
     The predicted class stays the same.
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import softmax
 
 from smallvision import convnet, modelfile
-from smallvision.calibration import BOUNDS, fit_temperature, with_temperature
+from smallvision.calibration import BOUNDS, fit_temperature, scale, with_temperature
 
 RNG = np.random.default_rng(1)
 
@@ -36,8 +36,7 @@ def test_pictures_that_are_all_right_bear_out_no_certainty(right, lowest, highes
     labels = np.repeat([0, 1], 200)
     probabilities = np.where(np.eye(2)[labels] > 0, right, 1 - right).astype(np.float32)
     temperature = fit_temperature(probabilities, labels)
-    scaled = softmax(np.log(np.clip(probabilities, 1e-7, 1)) / temperature, axis=1)
-    assert lowest <= scaled[0, 0] <= highest
+    assert lowest <= scale(probabilities, temperature)[0, 0] <= highest
 
 
 def test_probabilities_that_say_the_opposite_are_made_indifferent():
@@ -98,5 +97,5 @@ def test_the_temperature_is_saved_with_the_network(tmp_path, classes):
 def test_calibration_lowers_the_cross_entropy_of_other_pictures():
     probabilities, labels = draw(2000, 3, 3)
     temperature = fit_temperature(probabilities[:1000], labels[:1000])
-    scaled = softmax(np.log(np.clip(probabilities[1000:], 1e-7, 1)) / temperature, axis=1)
+    scaled = scale(probabilities[1000:], temperature)
     assert cross_entropy(scaled, labels[1000:]) < cross_entropy(probabilities[1000:], labels[1000:])
