@@ -106,8 +106,25 @@ def to_input(data: bytes, image_size: int) -> np.ndarray:
         uint8 array `(image_size, image_size, 3)`, RGB in [0, 255].
     """
     pixels = _decode_jpeg(data, image_size)
-    if pixels is None:
-        pixels = np.asarray(decode(data))
+    return _to_square(np.asarray(decode(data)) if pixels is None else pixels, image_size)
+
+
+def to_checked_input(data: bytes, image_size: int) -> np.ndarray:
+    """As `to_input`, for bytes that may be anything; a good picture is decoded once.
+
+    Raises:
+        PictureError: with the reason.
+    """
+    # What is missing of a JPEG that was cut, OpenCV fills up with grey; but its end marker is missing too.
+    is_whole = data[:2] == b"\xff\xd8" and data.rstrip(b"\0").endswith(b"\xff\xd9")
+    try:
+        pixels = _decode_jpeg(data, image_size) if is_whole else None
+    except Exception:  # `decode` says what is wrong
+        pixels = None
+    return _to_square(np.asarray(decode(data)) if pixels is None else pixels, image_size)
+
+
+def _to_square(pixels: np.ndarray, image_size: int) -> np.ndarray:
     # Each side that gets smaller by averaging, then each that gets larger: OpenCV averages only if both do.
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (min(width, image_size), min(height, image_size)), interpolation=cv2.INTER_AREA)
@@ -123,6 +140,8 @@ def _decode_jpeg(data: bytes, image_size: int) -> np.ndarray | None:
     """
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L") or _is_turned(image):
+            return None
+        if image.width * image.height > MAX_PIXELS:
             return None
         times = min(image.size) // image_size
     scale = next((flag for least, flag in REDUCED if times >= least), cv2.IMREAD_COLOR_BGR)

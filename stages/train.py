@@ -15,16 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smallvision import backbones, devices
+from smallvision.calibration import fit_temperature, scale, with_temperature
 from smallvision.errors import run
 from smallvision.files import locked, sha256_of, write_csv, write_json
+from smallvision.litert import save_litert
 from smallvision.loading import BUDGET, Pictures, own_errors
 from smallvision.manifest import read_manifest
-from smallvision.modelfile import average_over_mirror, fingerprint, save_model
+from smallvision.modelfile import average_over_mirror, fingerprint, probabilities, save_model, write_card
 from smallvision.params import Params, Recipe, read_params
 from smallvision.quiet import import_tensorflow
 
 if TYPE_CHECKING:
+    import keras
+
     from smallvision.fitting import Fit, History, Subset
+
+COMPARED = 8  # validation pictures on which the converted network is compared with Keras
 
 
 def fit_from_scratch(
@@ -57,6 +63,24 @@ def fit_pretrained(
     )
     head = Head(recipe.pooling, recipe.units, recipe.dropout)
     return fit_on_base(base, head, train, validation, class_count, mirror=recipe.mirror, top=top, **options), used
+
+
+def predict_validation(network: "keras.Model", recipe: Recipe, pictures: Pictures) -> np.ndarray:
+    """Predict what the fitted network says of the validation pictures, over both mirror images if it is asked to.
+
+    Those have passed a frozen base already, so there only the head is run.
+
+    Returns:
+        float64 array `(n, classes)`.
+    """
+    if recipe.backbone and not recipe.unfreeze:
+        from smallvision.features import compute_features
+
+        base, head = network.layers
+        views = probabilities(head, compute_features(base, pictures, mirror=recipe.mirror_test))
+        mean: np.ndarray = views.reshape(-1, len(pictures), views.shape[1]).mean(axis=0)
+        return mean
+    return probabilities(average_over_mirror(network) if recipe.mirror_test else network, pictures)
 
 
 def train(params: Params, image_size: int, folder: Path, model: Path, metrics: Path, history: Path) -> None:
@@ -99,7 +123,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
 
         report = also_log(report, Path("data/tensorboard", f"{params.recipe}-{checkpoints.folder.name}"))
     with own_errors(train, validation):
-        result, base = fit_recipe(
+        result, used = fit_recipe(
             recipe,
             image_size,
             len(manifest.classes),
@@ -109,17 +133,28 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
             report=report,
             **options,
         )
+        predicted = predict_validation(result.model, recipe, validation)
+    labels = labelled[1][1]
+    temperature = round(fit_temperature(predicted, labels), 4)
+    network = average_over_mirror(result.model) if recipe.mirror_test else result.model
+    network = with_temperature(network, temperature)
     card = save_model(
         model,
-        average_over_mirror(result.model) if recipe.mirror_test else result.model,
+        network,
         recipe=params.recipe,
         source=manifest.source,
         pictures=pictures,
         classes=list(manifest.classes),
         image_size=image_size,
+        # Of a file its name, and what it holds by hash: a path says nothing elsewhere.
+        parameters=recipe.model_dump(mode="json") | options | used | {"device": device, "image_size": image_size},
     )
     seconds = time.monotonic() - start + result.earlier
-    write_results(metrics, history, {**results, **card.ids, **base}, result.history, seconds=seconds)
+    final = {"temperature": temperature, **_score(scale(predicted, temperature), labels)}
+    write_results(metrics, history, results | card.ids | used, result.history, **final, seconds=seconds)
+    # After everything that took long to compute, so that nothing is lost if the network cannot be converted.
+    samples = validation[np.arange(min(COMPARED, len(validation)))]
+    write_card(model, save_litert(model.with_suffix(".tflite"), network, card, samples))
     checkpoints.remove()
     best = result.history[result.best_epoch - 1]
     print(
@@ -128,11 +163,20 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     )
 
 
+def _score(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    right = (predicted.argmax(axis=1) == labels).mean()
+    loss = -np.log(predicted[np.arange(len(labels)), labels]).mean()
+    return {"final_val_acc": float(right), "final_val_loss": float(loss)}
+
+
 def write_results(metrics: Path, csv: Path, facts: dict[str, str], history: "History", **more: float) -> None:
     """Write a row of each epoch so far, and the numbers of the best one.
 
     Called after every epoch, so that `dvc exp show` and the plots move while the network trains; `facts`
     name the model only once there is one, so that `evaluate` refuses the numbers of an unfinished training.
+    `acc` and `loss` are those of the epoch as it was trained; `final_val_acc` and `final_val_loss` those
+    of the network as it is saved, with `mirror_test` and with `temperature`, which was fitted to the same
+    validation pictures.
     """
     from smallvision.fitting import find_best
 

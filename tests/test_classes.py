@@ -55,10 +55,9 @@ def test_a_mixed_pictures_loss_is_the_mean_of_its_classes_weighted_losses(classe
     expected = (-shares * np.log(probabilities) @ [weights[index] for index in range(classes)]).mean()
     # As the two networks give and take them: one unit, or one a class.
     loss = keras.losses.BinaryCrossentropy() if classes == 2 else keras.losses.CategoricalCrossentropy()
-    given_labels = tf.constant(shares[:, 1] if classes == 2 else shares, tf.float32)
+    given_labels = tf.constant(shares[:, 1:] if classes == 2 else shares, tf.float32)
     predicted = tf.constant(probabilities[:, 1:] if classes == 2 else probabilities, tf.float32)
     _, labels, weight = weigher(weights)(tf.zeros(20), given_labels)
-    labels = labels[:, None] if classes == 2 else labels
     assert float(loss(labels, predicted, sample_weight=weight)) == pytest.approx(expected, rel=1e-4)
 
 
