@@ -52,7 +52,7 @@ def gradcam(model: keras.Model, pictures: np.ndarray, class_indices: np.ndarray)
 
 def _unwrap(model: keras.Model) -> tuple[keras.Model, bool]:
     """Return the network inside what was put around it after training, and whether that shows it the mirror image."""
-    mirrored = any(type(operation).__name__ == "Flip" for operation in model.operations)
+    mirrored = any(type(operation).__name__ == "Flip" for operation in _operations(model))
     for layer in model.layers:
         if not isinstance(layer, keras.Model):
             continue
@@ -62,18 +62,32 @@ def _unwrap(model: keras.Model) -> tuple[keras.Model, bool]:
     return model, mirrored
 
 
+def _operations(network: keras.Model) -> list[keras.Operation]:
+    operations: list[keras.Operation] = network.layers if isinstance(network, keras.Sequential) else network.operations
+    return operations
+
+
 def _split(network: keras.Model) -> tuple[keras.Model, keras.Model, keras.layers.Dense]:
     """Cut a network in three: pictures to its last feature maps, those to the last vector, and the output layer."""
     first, last = network.layers[0], network.layers[-1]
-    base = first if isinstance(first, keras.Model) else network  # or a base with a head, as transfer.join makes it
-    operations = base.operations
-    behind = next(i for i in range(len(operations), 0, -1) if len(operations[i - 1].output.shape) == 4)
-    cut = operations[behind].input
-    to_maps = keras.Model(base.input, cut)
-    if base is network:
-        return to_maps, keras.Model(cut, last.input), last
-    maps = keras.Input(cut.shape[1:])
-    features = keras.Model(cut, base.output)(maps)
-    if len(last.layers) > 1:
-        features = keras.Model(last.inputs, last.layers[-1].input)(features)
-    return to_maps, keras.Model(maps, features), last.layers[-1]
+    if isinstance(first, keras.Model):  # a base with a head, as transfer.join makes it
+        to_maps, pooling = _cut(first, _behind_maps(first))
+        to_features = keras.Sequential([keras.Input(pooling.input_shape[1:]), pooling, *last.layers[:-1]])
+        return to_maps, to_features, last.layers[-1]
+    to_maps, behind = _cut(network, _behind_maps(network))
+    return to_maps, _cut(behind, -1)[0], last
+
+
+def _behind_maps(network: keras.Model) -> int:
+    """Return the index of the operation that takes the last feature maps."""
+    operations = _operations(network)
+    return next(i for i in range(len(operations), 0, -1) if len(operations[i - 1].output.shape) == 4)
+
+
+def _cut(network: keras.Model, index: int) -> tuple[keras.Model, keras.Model]:
+    """Cut a network of layers in two, before the operation of that index."""
+    if isinstance(network, keras.Sequential):
+        first = keras.Sequential([keras.Input(network.input_shape[1:]), *network.layers[:index]])
+        return first, keras.Sequential([keras.Input(first.output_shape[1:]), *network.layers[index:]])
+    tensor = network.operations[index].input
+    return keras.Model(network.inputs[0], tensor), keras.Model(tensor, network.outputs[0])
