@@ -92,7 +92,7 @@ def test_what_training_writes_is_calibrated(trained: Project):
 
 def test_evaluation_scores_every_test_picture_once(trained: Project):
     metrics = json.loads((trained.folder / "test.json").read_text())
-    rows = read_rows(trained.folder / "confusion.csv")
+    rows = read_rows(trained.folder / "plots/predictions.csv")
     assert metrics["n"] == len(rows) == 4
     card = json.loads((trained.folder / "model.json").read_text())
     training = json.loads((trained.folder / "train.json").read_text())
