@@ -9,9 +9,15 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+
+# On a machine that is busy, a time limit fails what is right.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def listen_to_ctrl_c() -> None:
