@@ -48,6 +48,7 @@ class DivergedError(UserError):
 _SURROUNDINGS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some of your quota",
+    errno.ENOENT: "it was moved or deleted meanwhile",
     errno.EFBIG: "raise the file size limit (ulimit -f)",
     errno.EACCES: "check the permissions",
     errno.EPERM: "check the permissions",
@@ -84,6 +85,9 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
             signal.signal(number, stop)
     # A picture that matters is rejected with its reason; one with, say, broken EXIF is good enough.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    # A closed 0, 1 or 2 would go to the next file that is opened, and libraries write there.
+    while os.open(os.devnull, os.O_RDWR) <= 2:
+        pass
     # A terminal or a pipe that cannot show a letter must not turn a file name into a crash.
     for name_of_stream in ("stdout", "stderr"):
         stream = getattr(sys, name_of_stream)
