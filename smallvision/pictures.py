@@ -1,6 +1,7 @@
 """Picture files -> RGB. One conversion for train, evaluate and predict."""
 
 import io
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -58,10 +59,8 @@ def decode(data: bytes, min_side: int = 1) -> Image.Image:
 
 
 def _turn_upright(image: Image.Image) -> None:
-    try:
+    with suppress(Exception):  # broken EXIF says nothing about the pixels
         ImageOps.exif_transpose(image, in_place=True)
-    except Exception:  # broken EXIF says nothing about the pixels
-        pass
 
 
 def _is_turned(image: Image.Image) -> bool:

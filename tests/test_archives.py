@@ -171,7 +171,7 @@ def test_no_more_is_unpacked_than_the_directory_says(tmp_path):
     claim_sizes(path, 1000)
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match="damaged at train/cat.0.jpg: Bad CRC-32"):
+        with pytest.raises(InputError, match=r"damaged at train/cat\.0\.jpg: Bad CRC-32"):
             verify(path, "a.zip")
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
@@ -193,7 +193,7 @@ def test_only_one_archive_in_another_is_opened(tmp_path):
     path = write_zip(tmp_path / "a.zip", kaggle_members(1))
     for name in ("b.zip", "c.zip"):
         path = write_zip(tmp_path / name, {"train.zip": path.read_bytes()})
-    with pytest.raises(InputError, match="c.zip/train.zip: expected pictures of at least two classes"):
+    with pytest.raises(InputError, match=r"c\.zip/train\.zip: expected pictures of at least two classes"):
         verify(path, "c.zip")
 
 
