@@ -73,6 +73,8 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
 
     A `UserError` becomes one line on stderr; a bug keeps its traceback and exits 1.
     """
+    if sys.getfilesystemencoding() != "utf-8":  # LC_ALL=C PYTHONUTF8=0: a file could not be named ü
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
     received: list[int] = []
 
     def stop(number: int, _frame: object) -> NoReturn:
