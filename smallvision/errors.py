@@ -80,6 +80,12 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     def stop(number: int, _frame: object) -> NoReturn:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)  # the second one ends the process whatever it is doing
+        # A library may swallow the exception (seen once in a training): raise it again until it arrives.
+        signal.signal(signal.SIGALRM, again)
+        signal.setitimer(signal.ITIMER_REAL, 3, 3)
+        raise KeyboardInterrupt
+
+    def again(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -131,6 +137,7 @@ def _drop_stdout() -> None:
 
 def _fail(name: str, message: str, code: int, leave: Callable[[int], NoReturn] = sys.exit) -> NoReturn:
     """End with one line. Out of memory, leave with `os._exit`: TensorFlow's part of `sys.exit` may hang then."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     try:
         sys.stdout.flush()
     except OSError:

@@ -36,6 +36,11 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
         ("os.kill(os.getpid(), 15)", 143, "stage: interrupted"),
         ("os.kill(os.getpid(), 2)", 130, "stage: interrupted"),
         ("try: os.kill(os.getpid(), 2)\n    except BaseException: raise ValueError", 130, "stage: interrupted"),
+        (
+            "import time\n    try: os.kill(os.getpid(), 15)\n    except BaseException: pass\n    time.sleep(30)",
+            143,
+            "stage: interrupted",
+        ),
         ("raise MemoryError", 5, "stage: out of memory: lower batch_size"),
         (
             "raise OSError(errno.ENOSPC, 'No space left on device', 'f')",
