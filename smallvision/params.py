@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,7 +31,7 @@ def _layers(value: object) -> object:
     value = _whole(value)
     number = isinstance(value, int) and not isinstance(value, bool) and value > 0
     if not (number or value is None or (isinstance(value, str) and value)):
-        raise ValueError(f"expected a number of layers or a layer's name, received {value!r}")
+        raise ValueError(f"expected a number of layers or a layer's name, received {_received(value)}")
     return value
 
 
@@ -249,8 +250,13 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return f"{key}: {error['msg'].removeprefix('Value error, ')}"
     expected = error["msg"].removeprefix("Input should be ").replace("'", "")
-    received = repr(error["input"])
-    return f"{key}: expected {expected}, received {received if len(received) < 60 else received[:57] + '...'}"
+    return f"{key}: expected {expected}, received {_received(error['input'])}"
+
+
+def _received(value: object) -> str:
+    # Of a list of lists of lists by way of YAML's anchors, repr writes gigabytes.
+    text = reprlib.repr(value) if isinstance(value, (dict, list)) else repr(value)
+    return text if len(text) < 60 else text[:57] + "..."
 
 
 def _section_keys(section: list[str]) -> Iterable[str]:

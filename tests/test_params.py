@@ -1,6 +1,7 @@
 """params.yaml, read as DVC reads it and checked before anything heavy is imported."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import dvc.utils.serialize
@@ -137,6 +138,16 @@ def test_a_wrong_value_is_named_with_what_was_expected(tmp_path, old, new, messa
 def test_a_file_that_is_none_is_named(tmp_path, content, message):
     with pytest.raises(ParameterError, match=message):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize(("old", "key"), [("lr: 1.0e-4", "lr"), ("epochs: 1", "epochs: 1, backbone: vgg16, unfreeze")])
+def test_a_bomb_of_anchors_is_named_and_not_written_out(tmp_path, old, key):
+    lists = ["&a [x, x, x, x, x, x, x, x, x]"]
+    lists += [f"&{new} [{', '.join(9 * [f'*{last}'])}]" for last, new in zip("abcdefg", "bcdefgh", strict=True)]
+    begin = time.monotonic()
+    with pytest.raises(ParameterError, match="received "):
+        read(tmp_path, GOOD.replace(old, f"{key}: [{', '.join(lists)}]", 1))
+    assert time.monotonic() - begin < 1
 
 
 def test_a_missing_file_is_named(tmp_path):

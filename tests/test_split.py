@@ -309,6 +309,25 @@ def test_the_stage_reports_and_refuses(project: Project):
     assert len(list((project.pictures / "train").rglob("*.jpg"))) == 8
 
 
+def test_the_locale_does_not_change_names(project: Project):
+    folder = project.folder / "pictures.zip"  # as `source` says
+    for number in range(8):
+        for label, seed in (("Käse", number), ("Öl", number + 50)):
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            (folder / label / f"ü{number}.jpg").write_bytes(jpeg(seed))
+    manifests = []
+    for environment in ({"PYTHONUTF8": "1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}):
+        for stage in (
+            ("stages.fetch", "data/raw/archive.zip"),
+            ("stages.split", "data/raw/archive.zip", "data/pictures"),
+        ):
+            result = project.run(*stage, **environment)
+            assert (result.returncode, result.stderr) == (0, "")
+        manifests.append((project.pictures / "manifest.json").read_text(encoding="utf-8"))
+    assert manifests[0] == manifests[1]
+    assert "Öl/ü7.jpg" in manifests[0]
+
+
 def test_the_stage_names_a_missing_archive(project: Project):
     assert_one_line(project.split(), 3, "split: data/raw/archive.zip: not found; `dvc repro fetch` makes it")
 
