@@ -222,7 +222,7 @@ def test_pictures_are_held_a_few_at_a_time(trained, tmp_path):
     assert failures == names[-1:]
 
 
-def test_a_jpeg_is_decoded_once_and_as_for_training(monkeypatch):
+def test_a_good_jpeg_becomes_what_it_is_in_training_without_a_second_full_decoding(monkeypatch):
     data = jpeg(1, width=300, height=200)
     expected = to_input(data, 46)
     monkeypatch.setattr("smallvision.pictures.decode", None)
