@@ -135,6 +135,12 @@ def export(kind: str, network: "keras.Model", card: Card, output: Path, pictures
     return found
 
 
+def size_of(output: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder."""
+    files = output.rglob("*") if output.is_dir() else [output]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m smallvision.export", description="Write the model for others.")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="the file, or for saved_model the folder, to write")
@@ -158,8 +164,7 @@ def main() -> None:
     import_tensorflow()
     network = load_model(arguments.model, card)
     found = export(kind, network, card, output, arguments.pictures)
-    size = sum(file.stat().st_size for file in (output.rglob("*") if output.is_dir() else [output]) if file.is_file())
-    print(f"export: {output}: {size / 1e6:.1f} MB, {found}")
+    print(f"export: {output}: {size_of(output) / 1e6:.1f} MB, {found}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import warnings
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -112,7 +113,9 @@ def convert(network: "keras.Model", representative: np.ndarray | None = None) ->
     # Keras' own export, by way of a SavedModel, takes five times as long and computes the same.
     function = tf.function(lambda picture: model(picture, training=False))
     concrete = function.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "picture"))
-    with stderr_put_aside():
+    with stderr_put_aside(), warnings.catch_warnings():
+        # Of the ranges of inputs, which stay float32.
+        warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         if representative is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

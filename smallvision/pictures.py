@@ -114,18 +114,31 @@ def to_input(data: bytes, image_size: int) -> np.ndarray:
 
 
 def to_checked_input(data: bytes, image_size: int) -> np.ndarray:
-    """As `to_input`, for bytes that may be anything; a good picture is decoded once.
+    """As `to_input`, for bytes that may be anything, and damage is noticed.
 
     Raises:
         PictureError: with the reason.
     """
-    # What is missing of a JPEG that was cut, OpenCV fills up with grey; but its end marker is missing too.
-    is_whole = data[:2] == b"\xff\xd8" and data.rstrip(b"\0").endswith(b"\xff\xd9")
-    try:
-        pixels = _decode_jpeg(data, image_size) if is_whole else None
-    except Exception:  # `decode` says what is wrong
-        pixels = None
+    pixels = _decode_jpeg(data, image_size) if _is_sound_jpeg(data) else None
     return _to_square(np.asarray(decode(data)) if pixels is None else pixels, image_size)
+
+
+def _is_sound_jpeg(data: bytes) -> bool:
+    """Whether a JPEG decodes without an error, which OpenCV does not tell.
+
+    At an eighth of its size: for 12 megapixels that takes a tenth of the time.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return False
+            image.draft(None, (1, 1))
+            image.load()
+            return True
+    except MemoryError:
+        raise
+    except Exception:  # whatever Pillow raises; `decode` says what is wrong
+        return False
 
 
 def _to_square(pixels: np.ndarray, image_size: int) -> np.ndarray:
@@ -144,8 +157,6 @@ def _decode_jpeg(data: bytes, image_size: int) -> np.ndarray | None:
     """
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L") or _is_turned(image):
-            return None
-        if image.width * image.height > MAX_PIXELS:
             return None
         times = min(image.size) // image_size
     scale = next((flag for least, flag in REDUCED if times >= least), cv2.IMREAD_COLOR_BGR)

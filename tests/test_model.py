@@ -306,3 +306,21 @@ def test_divergence_exits_6_and_keeps_the_old_model(trained: Project, project: P
     assert_one_line(result, 6, "train: the ", "loss became", "lower `lr`")
     assert (project.folder / "model.keras").read_bytes() == b"old"
     assert not (project.folder / "train.json").exists()
+
+
+def test_a_network_that_cannot_be_converted_does_not_cost_the_training(project: Project):
+    """What was written before is of use, and the next run has only the conversion left."""
+    write_zip(project.archive, kaggle_members(8))
+    assert project.split().returncode == 0
+    (project.folder / "model.tflite").mkdir()  # where the converted network cannot be put
+    result = project.train()
+    assert_one_line(result, 5, "train: ", "model.tflite")
+    assert project.evaluate().returncode == 0
+    (project.folder / "model.tflite").rmdir()
+    result = project.train()
+    assert result.returncode == 0
+    assert "going on after epoch 1 of 1" in result.stdout
+    assert (
+        read_litert(project.folder / "model.tflite")[1].weights
+        == modelfile.read_card(project.folder / "model.keras").weights
+    )
