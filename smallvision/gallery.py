@@ -10,12 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from smallvision.errors import printable
+from smallvision.errors import shorten
 from smallvision.files import replacing
 
 MISTAKES = 20  # at most
 EXPLAINED = 8  # right ones, and as many wrong ones
-LETTERS = 30  # of a name; more would run into the next picture
+LETTERS = 28  # of a name; more would run into the next picture
 # The first comes with matplotlib and has Latin, Greek and Cyrillic letters; the others are used where they are.
 FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS")
 
@@ -60,14 +60,8 @@ class Answers:
     def caption(self, index: int) -> str:
         """Return three lines: what the picture shows, what it was taken for and how surely, its file name."""
         label, predicted = self.labels[index], self.predicted[index]
-        taken = f"{shorten(self.classes[predicted], LETTERS - 6)} {self.probabilities[index, predicted]:.1%}"
-        return f"is {shorten(self.classes[label])}\nsaid {taken}\n{shorten(self.names[index])}"
-
-
-def shorten(text: str, length: int = LETTERS) -> str:
-    """Return `text` on one line, its middle left out if it is longer than `length`."""
-    text = printable(text)
-    return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
+        taken = f"{shorten(self.classes[predicted], LETTERS - 11)} {self.probabilities[index, predicted]:.1%}"
+        return f"is {shorten(self.classes[label], LETTERS - 3)}\nsaid {taken}\n{shorten(self.names[index], LETTERS)}"
 
 
 def draw_mistakes(path: Path, answers: Answers, pictures: np.ndarray) -> None:
