@@ -1,6 +1,7 @@
 """Sheets of test pictures for a person to look at: the worst mistakes, and where the network looked."""
 
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,13 +159,17 @@ class _Sheet:
         )
         axes.imshow(picture, interpolation="lanczos")
         axes.set_axis_off()
-        self._write(left, top + self._height + 0.03, caption, 8)
+        self._write(left, top + self._height + 0.03, caption, 8, self._width + self.GAP)
 
-    def _write(self, left: float, top: float, text: str, size: float) -> None:
+    def _write(self, left: float, top: float, text: str, size: float, room: float = math.inf) -> None:
+        from matplotlib.transforms import Bbox, TransformedBbox
+
         width, height = self._size
         # A dollar sign in a name is no formula.
         options: dict[str, Any] = {"fontsize": size, "family": self._fonts, "va": "top", "parse_math": False}
-        self._figure.text(left / width, 1 - top / height, text, **options)
+        written = self._figure.text(left / width, 1 - top / height, text, **options)
+        within = Bbox.from_extents(0, 0, min((left + room) / width, 1), 1)
+        written.set_clip_box(TransformedBbox(within, self._figure.transFigure))
 
     def save(self, path: Path) -> None:
         with replacing(path) as part, warnings.catch_warnings():

@@ -43,7 +43,7 @@ def difference_interval(pairs: Pairs) -> tuple[float, float]:
     p_b, p_a = (e + f) / n, (e + g) / n
     (low_b, high_b), (low_a, high_a) = wilson(e + f, n), wilson(e + g, n)
     margins = (e + f) * (g + h) * (e + g) * (f + h)
-    excess = e * h - f * g
+    excess: float = e * h - f * g
     if excess > 0:
         excess = max(excess - n / 2, 0)
     phi = excess / sqrt(margins) if margins else 0.0
