@@ -159,7 +159,7 @@ class _Sheet:
         )
         axes.imshow(picture, interpolation="lanczos")
         axes.set_axis_off()
-        self._write(left, top + self._height + 0.03, caption, 8, self._width + self.GAP)
+        self._write(left, top + self._height + 0.03, caption, 8, self._width)
 
     def _write(self, left: float, top: float, text: str, size: float, room: float = math.inf) -> None:
         from matplotlib.transforms import Bbox, TransformedBbox
