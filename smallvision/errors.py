@@ -68,6 +68,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+def shorten(text: str, length: int) -> str:
+    """Return `text` on one line, its middle left out if it is longer than `length`."""
+    text = printable(text)
+    return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
+
+
 def run(name: str, main: Callable[[], None]) -> NoReturn:
     """Run `main` and end the process with the exit code of what happened.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smallvision.errors import InputError, run
+from smallvision.errors import InputError, run, shorten
 from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.loading import Pictures, own_errors
 from smallvision.manifest import Entry, read_manifest
@@ -101,13 +101,11 @@ def draw_pictures(folder: Path, answers: "Answers", network: "keras.Model", pict
 
 def print_classes(rows: Sequence["ClassRow"], path: Path) -> None:
     """Print the table of classes, of many those with the lowest recall."""
-    from smallvision.gallery import shorten
-
     shown = sorted(rows, key=lambda row: row[2])[:SHOWN_CLASSES] if len(rows) > SHOWN_CLASSES else rows
     print(f"{'class':32} {'pictures':>8} {'recall':>9} {'precision':>9} {'f1':>9}")
     for name, count, *shares in shown:
         cells = ("-" if share is None else f"{share:.1%}" for share in shares)
-        print(f"{shorten(name):32} {count:8} {' '.join(f'{cell:>9}' for cell in cells)}")
+        print(f"{shorten(name, 32):32} {count:8} {' '.join(f'{cell:>9}' for cell in cells)}")
     if len(rows) > len(shown):
         print(f"the {len(shown)} of {len(rows)} classes with the lowest recall; all of them: {path}")
 

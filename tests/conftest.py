@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-
 # On a machine that is busy, a time limit fails what is right.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")

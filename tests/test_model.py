@@ -100,6 +100,13 @@ def test_evaluation_scores_every_test_picture_once(trained: Project):
     assert metrics["pictures"] == training["pictures"] == sha256_of(trained.pictures / "manifest.json")[:12]
     assert [row["actual"] for row in rows] == ["cat", "cat", "dog", "dog"]
     assert metrics["acc"] == sum(row["actual"] == row["predicted"] for row in rows) / 4
+    assert [row["picture"] for row in rows] == [
+        path.relative_to(trained.pictures).as_posix() for path in sorted((trained.pictures / "test").rglob("*.jpg"))
+    ]
+    for row in rows:
+        assert sha256_of(trained.pictures / row["picture"]).startswith(row["sha256"])
+        assert float(row["p_cat"]) + float(row["p_dog"]) == pytest.approx(1, abs=2e-6)
+        assert (float(row["p_dog"]) > float(row["p_cat"])) == (row["predicted"] == "dog")
     assert metrics["acc_low"] < metrics["acc"] < metrics["acc_high"] or metrics["acc"] in (0, 1)
 
 

@@ -170,6 +170,10 @@ def test_an_experiment_in_the_workspace(base: Repository):
     assert changed == ("lr", {"old": 1e-4, "new": 1e-5, "diff": -9e-05})
     assert "val_acc" in base.run("dvc", "metrics", "diff", "--all")
     assert "slow" in base.run("dvc", "exp", "show", "--csv")
+    for pair in (("main", "slow"), ("main", "workspace"), ("slow", "workspace")):
+        compared = json.loads(base.run("python", "-m", "smallvision.compare", "--json", *pair))
+        assert compared["n"] == 4
+    assert (compared["only_a"], compared["only_b"]) == (0, 0)
 
 
 def test_experiments_beside_the_workspace_of_a_fresh_clone(base: Repository, tmp_path):
@@ -193,7 +197,7 @@ def test_metrics_and_plots_can_be_shown(base: Repository):
     assert shown["metrics/train.json"]["data"]["precision"] == "float32"
     base.run("dvc", "plots", "show")
     page = (base.folder / "dvc_plots/index.html").read_text()
-    assert all(name in page for name in ("val_acc", "val_loss", "confusion of the test pictures"))
+    assert all(name in page for name in ("val_acc", "val_loss", "confusion_matrix", "mistakes.png", "gradcam.png"))
 
 
 def test_a_fresh_clone_makes_the_same_metrics(base: Repository, tmp_path):
