@@ -99,7 +99,7 @@ def write_params(folder: Path, recipe: str, epochs: int) -> None:
 
 
 TRAIN = (PYTHON, "-m", "stages.train", "pictures", "model.keras", "train.json", "history.csv")
-EVALUATE = (PYTHON, "-m", "stages.evaluate", "model.keras", "train.json", "pictures", "test.json", "confusion.csv")
+EVALUATE = (PYTHON, "-m", "stages.evaluate", "model.keras", "train.json", "pictures", "test.json", "plots")
 
 
 def measure_epochs(table: Table, folder: Path, rounds: int, torch: str | None) -> None:

@@ -120,7 +120,7 @@ class Project:
         return self.run("stages.train", "data/pictures", "model.keras", "train.json", "history.csv")
 
     def evaluate(self) -> subprocess.CompletedProcess[str]:
-        return self.run("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "confusion.csv")
+        return self.run("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "plots")
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_training_writes_model_metrics_and_history(trained: Project):
 
 def test_evaluation_scores_every_test_picture_once(trained: Project):
     metrics = json.loads((trained.folder / "test.json").read_text())
-    rows = read_rows(trained.folder / "confusion.csv")
+    rows = read_rows(trained.folder / "plots/predictions.csv")
     assert metrics["n"] == len(rows) == 4
     card = json.loads((trained.folder / "model.json").read_text())
     training = json.loads((trained.folder / "train.json").read_text())
@@ -87,8 +87,8 @@ def test_predict_agrees_with_evaluate_and_names_what_it_cannot_read(trained: Pro
     assert result.returncode == 3
     lines = [line.rsplit(" ", 2) for line in result.stdout.splitlines()]
     assert [line[0] for line in lines] == [str(path) for path in pictures]
-    confusion = read_rows(trained.folder / "confusion.csv")
-    assert [line[1] for line in lines] == [row["predicted"] for row in confusion]
+    rows = read_rows(trained.folder / "plots/predictions.csv")
+    assert [line[1] for line in lines] == [row["predicted"] for row in rows]
     assert all(0.5 <= float(line[2]) <= 1 for line in lines)
     errors = result.stderr.splitlines()
     assert "bad.jpg: damaged" in errors[0]

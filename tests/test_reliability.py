@@ -40,7 +40,7 @@ def outcome(repository: Repository) -> dict[str, object]:
     folder = repository.folder
     read = {
         name: (folder / name).read_text(encoding="utf-8")
-        for name in ("data/pictures/manifest.json", "metrics/plots/history.csv", "metrics/plots/confusion.csv")
+        for name in ("data/pictures/manifest.json", "metrics/plots/history.csv", "metrics/plots/predictions.csv")
     }
     numbers = {
         name: {
@@ -102,7 +102,7 @@ STAGES = {
     "fetch": ("stages.fetch", "data/raw/archive.zip"),
     "split": ("stages.split", "data/raw/archive.zip", "data/pictures"),
     "train": ("stages.train", "data/pictures", "model.keras", "train.json", "history.csv"),
-    "evaluate": ("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "confusion.csv"),
+    "evaluate": ("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "plots"),
 }
 
 

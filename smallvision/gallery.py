@@ -1,0 +1,187 @@
+"""Sheets of test pictures for a person to look at: the worst mistakes, and where the network looked."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from smallvision.errors import printable
+from smallvision.files import replacing
+
+MISTAKES = 20  # at most
+EXPLAINED = 8  # right ones, and as many wrong ones
+LETTERS = 30  # of a name; more would run into the next picture
+# The first comes with matplotlib and has Latin, Greek and Cyrillic letters; the others are used where they are.
+FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the network said about the test pictures: one entry each, `probabilities` a row of all classes."""
+
+    names: Sequence[str]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    classes: Sequence[str]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The index of the likeliest class of each picture."""
+        indices: np.ndarray = self.probabilities.argmax(axis=1)
+        return indices
+
+    def of(self, indices: np.ndarray) -> "Answers":
+        """Return the answers about some of the pictures."""
+        names = [self.names[index] for index in indices]
+        return Answers(names, self.labels[indices], self.probabilities[indices], self.classes)
+
+    def worst_mistakes(self, count: int) -> np.ndarray:
+        """Return the indices of at most `count` wrong pictures, the one whose class was thought least likely first."""
+        of_label = self.probabilities[np.arange(len(self.labels)), self.labels]
+        order = np.argsort(of_label, kind="stable")
+        wrong: np.ndarray = order[(self.predicted != self.labels)[order]]
+        return wrong[:count]
+
+    def some_right(self, count: int) -> np.ndarray:
+        """Return the indices of at most `count` right pictures, the first ones of each class in turn."""
+        right = np.flatnonzero(self.predicted == self.labels)
+        turns = [
+            (turn, index)
+            for label in range(len(self.classes))
+            for turn, index in enumerate(right[self.labels[right] == label][:count])
+        ]
+        return np.array(sorted(index for _, index in sorted(turns)[:count]), int)
+
+    def caption(self, index: int) -> str:
+        """Return three lines: what the picture shows, what it was taken for and how surely, its file name."""
+        label, predicted = self.labels[index], self.predicted[index]
+        taken = f"{shorten(self.classes[predicted], LETTERS - 6)} {self.probabilities[index, predicted]:.1%}"
+        return f"is {shorten(self.classes[label])}\nsaid {taken}\n{shorten(self.names[index])}"
+
+
+def shorten(text: str, length: int = LETTERS) -> str:
+    """Return `text` on one line, its middle left out if it is longer than `length`."""
+    text = printable(text)
+    return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
+
+
+def draw_mistakes(path: Path, answers: Answers, pictures: np.ndarray) -> None:
+    """Draw wrong pictures, in the order given.
+
+    Args:
+        path: the PNG file to write.
+        answers: about these pictures.
+        pictures: uint8 `(n, size, size, 3)`.
+    """
+    columns = 5
+    rows = -(-len(pictures) // columns)
+    sheet = _Sheet(rows, columns, width=2.0, height=2.0)
+    sheet.begin(f"The {len(pictures)} worst mistakes, the worst first" if len(pictures) else "No mistakes", rows)
+    for place, picture in enumerate(pictures):
+        sheet.put(place, picture, answers.caption(place))
+    sheet.save(path)
+
+
+def draw_heat(path: Path, answers: Answers, pictures: np.ndarray, heat: np.ndarray) -> None:
+    """Draw pictures beside the same in grey with the heat laid over them, the right ones above the wrong ones.
+
+    Args:
+        path: the PNG file to write.
+        answers: about these pictures.
+        pictures: uint8 `(n, size, size, 3)`.
+        heat: float `(n, size, size)` in [0, 1], of the predicted class.
+    """
+    columns = 4
+    is_right = answers.predicted == answers.labels
+    groups = [("right", np.flatnonzero(is_right)), ("wrong", np.flatnonzero(~is_right))]
+    rows = [-(-len(indices) // columns) for _, indices in groups]
+    sheet = _Sheet(sum(rows), columns, width=2.5, height=1.25, headings=2)
+    for (name, indices), count in zip(groups, rows, strict=True):
+        heading = f"Answers that are {name}; bright is what spoke for the answer"
+        sheet.begin(heading if len(indices) else f"No answer is {name}", count)
+        for place, index in enumerate(indices):
+            pair = np.hstack([pictures[index], lay_over(pictures[index], heat[index])])
+            sheet.put(place, pair, answers.caption(int(index)))
+    sheet.save(path)
+
+
+def lay_over(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Return the picture in grey, lit by the heat: dark to bright, so that it can be read without colours too.
+
+    Args:
+        picture: uint8 `(size, size, 3)`.
+        heat: float `(size, size)` in [0, 1].
+
+    Returns:
+        uint8 `(size, size, 3)`.
+    """
+    import matplotlib as mpl
+
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
+    colours = mpl.colormaps["inferno"](heat)[..., :3] * 255
+    lit: np.ndarray = np.round(0.4 * grey + 0.6 * colours).astype(np.uint8)
+    return lit
+
+
+class _Sheet:
+    """A grid of captioned pictures below headings, in inches."""
+
+    GAP, CAPTION, HEADING = 0.15, 0.55, 0.4
+
+    def __init__(self, rows: int, columns: int, width: float, height: float, headings: int = 1) -> None:
+        from matplotlib.figure import Figure
+
+        # That it builds its list of fonts, or keeps it in a temporary folder, is of no interest here.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        self._columns, self._width, self._height = columns, width, height
+        self._size = (
+            columns * (width + self.GAP) + self.GAP,
+            rows * (height + self.CAPTION + self.GAP) + headings * self.HEADING,
+        )
+        self._figure = Figure(self._size, dpi=100)
+        self._top = self._bottom = 0.0
+        self._fonts = _fonts()
+
+    def begin(self, heading: str, rows: int) -> None:
+        """Begin a group of `rows` rows below what is there."""
+        self._write(self.GAP, self._bottom + 0.1, heading, 11)
+        self._top = self._bottom + self.HEADING
+        self._bottom = self._top + rows * (self._height + self.CAPTION + self.GAP)
+
+    def put(self, place: int, picture: np.ndarray, caption: str) -> None:
+        """Show a picture at a place of the group, row by row."""
+        down, across = divmod(place, self._columns)
+        left = self.GAP + across * (self._width + self.GAP)
+        top = self._top + down * (self._height + self.CAPTION + self.GAP)
+        width, height = self._size
+        axes = self._figure.add_axes(
+            (left / width, 1 - (top + self._height) / height, self._width / width, self._height / height)
+        )
+        axes.imshow(picture, interpolation="lanczos")
+        axes.set_axis_off()
+        self._write(left, top + self._height + 0.03, caption, 8)
+
+    def _write(self, left: float, top: float, text: str, size: float) -> None:
+        width, height = self._size
+        # A dollar sign in a name is no formula.
+        options: dict[str, Any] = {"fontsize": size, "family": self._fonts, "va": "top", "parse_math": False}
+        self._figure.text(left / width, 1 - top / height, text, **options)
+
+    def save(self, path: Path) -> None:
+        with replacing(path) as part, warnings.catch_warnings():
+            # A letter that no font here has is drawn as a box.
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+            # Without matplotlib's version, which would make equal sheets differ.
+            self._figure.savefig(part, format="png", metadata={"Software": None})
+
+
+def _fonts() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return [font for font in FONTS if font in installed]
