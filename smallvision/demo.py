@@ -124,7 +124,9 @@ class Page:
         self._upload.reset()
         self._result.clear()
         with self._result:
-            ui.label(printable(message)).classes("text-red-800 bg-red-50 p-4 rounded w-full break-all").props("role=alert")
+            ui.label(printable(message)).classes("text-red-800 bg-red-50 p-4 rounded w-full break-all").props(
+                "role=alert"
+            )
 
     def _show(self, answer: Answer) -> None:
         from nicegui import ui
@@ -142,7 +144,10 @@ class Page:
             if len(answer.probabilities) > BARS:
                 ui.label(f"and {len(answer.probabilities) - BARS} classes that are less likely")
             with ui.row().classes("w-full gap-4 no-wrap"):
-                for image, caption in ((answer.picture, "the picture"), (answer.heat, f"bright is what spoke for {best}")):
+                for image, caption in (
+                    (answer.picture, "the picture"),
+                    (answer.heat, f"bright is what spoke for {best}"),
+                ):
                     with ui.column().classes("flex-1 gap-1"):
                         ui.image(image).classes("w-full rounded").props(f'alt="{caption}"')
                         ui.label(caption).classes("text-sm text-gray-700")

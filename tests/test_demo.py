@@ -88,7 +88,9 @@ def test_without_the_package_one_line_says_how_to_get_it(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("nicegui"), reason="nicegui is missing: `make demo` installs it")
 def test_without_a_model_one_line_says_how_to_make_it(project: Project):
-    assert_one_line(project.run("smallvision.demo"), 3, "data/models/model.keras: not found; `dvc repro train` makes it")
+    assert_one_line(
+        project.run("smallvision.demo"), 3, "data/models/model.keras: not found; `dvc repro train` makes it"
+    )
 
 
 @pytest.fixture
@@ -152,7 +154,11 @@ def test_a_person_drops_pictures_in_a_browser(address, tmp_path):
         for bad, data, reason in (
             ("<img src=x>.jpg", b"no picture", "<img src=x>.jpg: no picture in a supported format"),
             ("half.jpg", jpeg(1)[:900], "half.jpg: damaged: "),
-            ("huge.bmp", b"BM" + bytes(12) + b"(\0\0\0" + b"\0\0\1\0" * 2 + b"\1\0\30\0" + bytes(24), "65536x65536 pixels"),
+            (
+                "huge.bmp",
+                b"BM" + bytes(12) + b"(\0\0\0" + b"\0\0\1\0" * 2 + b"\1\0\30\0" + bytes(24),
+                "65536x65536 pixels",
+            ),
         ):
             drop(bad, data, reason)
             assert browser.find_elements(By.CSS_SELECTOR, "#result [role=alert]")
