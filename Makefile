@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all setup test test-slow lint bench pins clean
+.PHONY: all setup test test-slow lint bench demo setup-demo pins clean
 all: setup
 	dvc repro
 
@@ -37,10 +37,22 @@ lint: setup
 bench: setup
 	python -m benchmarks $(if $(TORCH),--torch $(TORCH))
 
+# A web page on this machine: drop a picture, see what the network says. `make demo PORT=9000` for another port.
+demo: setup-demo
+	python -m smallvision.demo $(if $(PORT),--port $(PORT))
+
+setup-demo: .venv/installed-demo
+
+.venv/installed-demo: .venv/installed requirements-demo.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-demo.txt
+	@touch $@
+
 # Needs uv. Keeps the addresses of indexes out of the file.
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links
 pins:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.txt
+	$(COMPILE) --group dev pyproject.toml -o requirements.txt
+	$(COMPILE) --group demo --constraint requirements.txt -o requirements-demo.txt
 
 clean:
 	rm -rf .venv

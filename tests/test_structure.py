@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = PIPELINE["stages"]
 BESIDE = ("model.json", "model.tflite", "README.md")
+PINS = [ROOT / "requirements.txt", ROOT / "requirements-demo.txt"]
 
 
 def module_file(name: str) -> Path | None:
@@ -143,9 +144,12 @@ def test_every_dependency_has_its_reason():
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    wanted = [
+        *project["project"]["dependencies"],
+        *(name for group in project["dependency-groups"].values() for name in group),
+    ]
     decisions = (ROOT / "docs/decisions.md").read_text(encoding="utf-8").lower()
-    pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = "\n".join(path.read_text(encoding="utf-8") for path in PINS)
     for requirement in wanted:
         name = re.match(r"[\w.-]+", requirement)[0]
         assert "<" in requirement, f"{name} has no upper bound"
@@ -154,4 +158,15 @@ def test_every_dependency_has_its_reason():
 
 
 def test_pins_name_no_index():
-    assert "://" not in (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert not [path for path in PINS if "://" in path.read_text(encoding="utf-8")]
+
+
+def test_the_demo_changes_no_version():
+    def versions(path: Path) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==([^ ;\\]+)", path.read_text(encoding="utf-8"), re.M))
+
+    ours, demo = (versions(path) for path in PINS)
+    assert demo["nicegui"]
+    assert {name: ours[name] for name in demo.keys() & ours.keys()} == {
+        name: demo[name] for name in demo.keys() & ours.keys()
+    }
