@@ -32,7 +32,7 @@ def test_the_least_probable_label_is_first_and_what_fits_its_label_is_no_suspect
 def test_cross_validation_finds_swapped_labels(classes):
     rng = np.random.default_rng(5)
     truth = np.arange(120) % classes
-    features = rng.normal(size=(120, 30)) + 2.5 * np.eye(30)[truth]
+    features = rng.normal(size=(120, 30)) + 5 * np.eye(30)[truth]
     swapped = [3, 50, 77, 101]
     labels = truth.copy()
     labels[swapped] = (labels[swapped] + 1) % classes
