@@ -93,6 +93,12 @@ def test_the_page_needs_no_other_file_and_its_pictures_are_small(tmp_path):
             assert max(picture.size) == 200
 
 
+def test_too_few_training_pictures_to_tell_are_not_taken_for_none(tmp_path):
+    page = make_page(tmp_path, [entry("1.jpg")], ([], None))
+    assert "Likely label errors, train: unknown" in page
+    assert "validation and test: 0" in page
+
+
 def test_copies_with_different_labels_come_first(tmp_path):
     entries = [entry("1.jpg"), entry("2.jpg"), entry("3.jpg"), entry("4.jpg", "dog")]
     pair, conflict = [each.source for each in entries[:2]], [each.source for each in entries[2:]]
