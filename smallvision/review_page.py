@@ -50,7 +50,12 @@ class Suspect:
 
 
 def build_page(
-    folder: Path, manifest: Manifest, card: Card, held_out: Sequence[Suspect], train: Sequence[Suspect], top: int
+    folder: Path,
+    manifest: Manifest,
+    card: Card,
+    held_out: Sequence[Suspect],
+    train: Sequence[Suspect] | None,
+    top: int,
 ) -> str:
     """Return the page as HTML; every name in it is escaped.
 
@@ -59,7 +64,7 @@ def build_page(
         manifest: its manifest.
         card: of the model that judged.
         held_out: likely label errors of validation and test, the likeliest first.
-        train: those of the training pictures.
+        train: those of the training pictures; None if there are too few to tell.
         top: how many of each to show.
     """
     return f"""<!DOCTYPE html>
@@ -80,7 +85,11 @@ move or rename the picture in the source, and run the pipeline again (<code>dvc 
 """
 
 
-def _suspects(title: str, text: str, folder: Path, suspects: Sequence[Suspect], top: int) -> str:
+def _suspects(title: str, text: str, folder: Path, suspects: Sequence[Suspect] | None, top: int) -> str:
+    if suspects is None:
+        return (
+            f"<h2>{title}: unknown</h2>\n<p>A class has only one training picture, so none can be judged by others.</p>"
+        )
     figures = [
         _figure(
             folder,

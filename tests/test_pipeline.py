@@ -135,6 +135,7 @@ def test_a_second_run_does_nothing(base: Repository):
         ("batch_size", 3, ["train", "evaluate"]),
         ("precision", "auto", ["train", "evaluate"]),
         ("device", "cpu", ["train", "evaluate"]),
+        ("class_weights", "balanced", ["train", "evaluate"]),
         ("recipe", "other", ["train", "evaluate"]),
         ("recipes.baseline.epochs", 2, ["train", "evaluate"]),
         ("split.train", 3, ["split", "train", "evaluate"]),
@@ -161,6 +162,14 @@ def test_a_wrong_parameter_stops_dvc_with_our_line(base: Repository):
     output = base.run("dvc", "exp", "run", "-S", "lr=abc", check=False)
     assert "train: params.yaml: lr: expected a valid number, received 'abc'" in output
     assert "Traceback" not in output
+
+
+def test_shares_in_place_of_counts(base: Repository):
+    shares = [f"split.{subset}={share}" for subset, share in (("train", 0.5), ("validation", 0.25), ("test", 0.25))]
+    output = base.run("dvc", "exp", "run", *(word for share in shares for word in ("-S", share)))
+    assert "cat, dog: 8 train, 4 validation, 4 test" in output
+    output = base.run("dvc", "exp", "run", "-S", "split.train=8", check=False)
+    assert "split: params.yaml: split: train, validation and test are all pictures per class or all shares" in output
 
 
 def test_an_experiment_in_the_workspace(base: Repository):

@@ -32,7 +32,7 @@ def test_the_least_probable_label_is_first_and_what_fits_its_label_is_no_suspect
 def test_cross_validation_finds_swapped_labels(classes):
     rng = np.random.default_rng(5)
     truth = np.arange(120) % classes
-    features = rng.normal(size=(120, 30)) + 2.5 * np.eye(30)[truth]
+    features = rng.normal(size=(120, 30)) + 5 * np.eye(30)[truth]
     swapped = [3, 50, 77, 101]
     labels = truth.copy()
     labels[swapped] = (labels[swapped] + 1) % classes
@@ -91,6 +91,12 @@ def test_the_page_needs_no_other_file_and_its_pictures_are_small(tmp_path):
         data = base64.b64decode(source.removeprefix("data:image/jpeg;base64,"), validate=True)
         with Image.open(io.BytesIO(data)) as picture:
             assert max(picture.size) == 200
+
+
+def test_too_few_training_pictures_to_tell_are_not_taken_for_none(tmp_path):
+    page = make_page(tmp_path, [entry("1.jpg")], ([], None))
+    assert "Likely label errors, train: unknown" in page
+    assert "validation and test: 0" in page
 
 
 def test_copies_with_different_labels_come_first(tmp_path):
