@@ -148,7 +148,7 @@ def measure_step(table: Table, folder: Path) -> None:
 
 def measure_predict(table: Table, folder: Path, rounds: int) -> None:
     """One picture as a whole process beside Keras, then each format: size, latency, and files to answers."""
-    pictures, model = "pictures/test", folder / "predict.keras"
+    pictures, model = "pictures", folder / "predict.keras"
     tool = (PYTHON, "-m", "benchmarks.deployment")
     run((*tool, "make", str(model)), folder)
     lite = str(model.with_name("predicted.tflite"))
