@@ -148,7 +148,7 @@ def measure_step(table: Table, folder: Path) -> None:
 
 def measure_predict(table: Table, folder: Path, rounds: int) -> None:
     """One picture as a whole process beside Keras, then each format: size, latency, and files to answers."""
-    pictures, model = "pictures/test", folder / "predict.keras"
+    pictures, model = "pictures", folder / "predict.keras"
     tool = (PYTHON, "-m", "benchmarks.deployment")
     run((*tool, "make", str(model)), folder)
     lite = str(model.with_name("predicted.tflite"))
@@ -160,7 +160,7 @@ def measure_predict(table: Table, folder: Path, rounds: int) -> None:
     }
     finished = by_turns(commands, folder, rounds)
     ours, theirs = (median(each.seconds for each in runs) for runs in finished.values())
-    table.add("predict 1 picture", ours, "s", "Keras, whole process", theirs, smaller=True)
+    table.add("predict 1 picture", ours, "s", "Keras", theirs, smaller=True)
     found = json.loads(run((*tool, "rates", str(model), pictures), folder).output.splitlines()[-1])
     many = found["pictures per second"]
     table.add("predict a folder", many["predict"], "pictures/s", "Keras' predict", many["keras"])

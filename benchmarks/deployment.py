@@ -30,6 +30,8 @@ def make(path: Path) -> None:
     head = transfer.Head("average", 256, 0.5)
     pooled = head.pool(base)
     network = transfer.join(pooled, head.build(pooled.output_shape[-1], 2))
+    # Away from 0.5, where rounding to int8 would change classes.
+    network.layers[-1].layers[-1].bias.assign([1.0])
     modelfile.save_model(
         path,
         calibration.with_temperature(network, 1.5),
@@ -54,7 +56,7 @@ def decode(names: list[str], size: int) -> np.ndarray:
 def one(model: Path, folder: Path) -> None:
     """Predict one picture with Keras."""
     network, card = load(model)
-    print(modelfile.probabilities(network, decode(find([str(folder)], allow_urls=False)[:1], card.image_size)))
+    print(modelfile.probabilities(network, decode(find([str(folder / "test")], allow_urls=False)[:1], card.image_size)))
 
 
 def rates(model: Path, folder: Path) -> dict[str, dict[str, float]]:
@@ -63,12 +65,12 @@ def rates(model: Path, folder: Path) -> dict[str, dict[str, float]]:
     import tensorflow as tf
 
     network, card = load(model)
-    names = find([str(folder)], allow_urls=False)
+    names = find([str(folder / "test")], allow_urls=False)
     picture = decode(names[:1], card.image_size)
     with tempfile.TemporaryDirectory() as temporary:
         outputs = {kind: Path(temporary, f"model_{kind}{ending}") for kind, ending in export.FORMATS.items()}
         for kind, output in outputs.items():
-            print(f"{kind}: {export.export(kind, network, card, output, folder)}", file=sys.stderr)
+            print(f"{kind}: {export.export(kind, network, card, output, folder / 'train')}", file=sys.stderr)
         sizes = {kind: export.size_of(output) / 1e6 for kind, output in outputs.items()}
         session = onnxruntime.InferenceSession(outputs["onnx"], providers=["CPUExecutionProvider"])
         loaded = tf.saved_model.load(outputs["saved_model"])

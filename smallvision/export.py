@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMATS = {"saved_model": "", "litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx"}
 PACKAGES = ("onnx", "onnxruntime", "tf2onnx")  # of the extra `export`
 COMPARED = 16  # pictures; of noise, where there are none
-REPRESENTATIVE = 200  # pictures on which the ranges of int8 are measured
+REPRESENTATIVE = 200  # pictures on which the ranges of int8 are measured, and as many others to compare on
 INT8_TOLERANCE = 0.05  # mean difference of a probability
 INT8_AGREEMENT = 0.9  # share of pictures that keep their class
 
@@ -81,9 +81,9 @@ def export_onnx(path: Path, network: "keras.Model", card: Card, pictures: np.nda
 
 
 def representative_pictures(folder: Path, image_size: int) -> np.ndarray:
-    """Read up to `REPRESENTATIVE` pictures, spread evenly over a folder: uint8 `(n, size, size, 3)`."""
+    """Read up to twice `REPRESENTATIVE` pictures, spread evenly over a folder: uint8 `(n, size, size, 3)`."""
     names = find([str(folder)], allow_urls=False)
-    chosen = np.linspace(0, len(names) - 1, min(REPRESENTATIVE, len(names))).astype(int)
+    chosen = np.linspace(0, len(names) - 1, min(2 * REPRESENTATIVE, len(names))).astype(int)
     return np.stack([to_checked_input(read(names[index]), image_size) for index in chosen])
 
 
@@ -113,11 +113,14 @@ def check(kind: str, answers: np.ndarray, expected: np.ndarray, output: Path) ->
 def export(kind: str, network: "keras.Model", card: Card, output: Path, pictures: Path) -> str:
     """Write the model in another format; say how near it is to Keras."""
     size = card.image_size
-    noise = np.random.default_rng(0).integers(0, 256, (COMPARED, size, size, 3), np.uint8)
-    shown = representative_pictures(pictures, size) if kind == "litert_int8" else noise
+    shown = np.random.default_rng(0).integers(0, 256, (COMPARED, size, size, 3), np.uint8)
+    ranges = None
+    if kind == "litert_int8":
+        chosen = representative_pictures(pictures, size)
+        ranges, shown = chosen[::2], chosen[1::2] if len(chosen) > 1 else chosen
     expected = probabilities(network, shown)
     if kind in ("litert", "litert_int8"):
-        content = convert(network, shown if kind == "litert_int8" else None)
+        content = convert(network, ranges)
         lite = Network(content, str(output))
         found = check(kind, np.concatenate([lite.probabilities(row[np.newaxis]) for row in shown]), expected, output)
         write_litert(output, content, card)

@@ -315,6 +315,7 @@ def test_divergence_exits_6_and_keeps_the_old_model(trained: Project, project: P
     assert not (project.folder / "train.json").exists()
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_converted_does_not_cost_the_training(project: Project):
     """What was written before is of use, and the next run has only the conversion left."""
     write_zip(project.archive, kaggle_members(8))
