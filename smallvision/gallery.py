@@ -129,10 +129,10 @@ class _Sheet:
     GAP, CAPTION, HEADING = 0.15, 0.55, 0.4
 
     def __init__(self, rows: int, columns: int, width: float, height: float, headings: int = 1) -> None:
-        from matplotlib.figure import Figure
-
         # That it builds its list of fonts, or keeps it in a temporary folder, is of no interest here.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        from matplotlib.figure import Figure
+
         self._columns, self._width, self._height = columns, width, height
         self._size = (
             columns * (width + self.GAP) + self.GAP,

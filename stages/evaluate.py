@@ -11,9 +11,9 @@ import numpy as np
 from smallvision.errors import InputError, run, shorten
 from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.loading import Pictures, own_errors
-from smallvision.manifest import Entry, read_manifest
+from smallvision.manifest import Entry, Manifest, read_manifest
 from smallvision.modelcard import write_model_card
-from smallvision.modelfile import check_metrics, load_model, probabilities, read_card
+from smallvision.modelfile import Card, check_metrics, load_model, probabilities, read_card
 from smallvision.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -34,18 +34,7 @@ def evaluate(model: Path, training: Path, folder: Path, metrics: Path, plots: Pa
     card = read_card(model)
     check_metrics(training, card)
     manifest = read_manifest(folder / "manifest.json")
-    if card.classes != list(manifest.classes):
-        raise InputError(
-            f"{model}: knows {', '.join(card.classes)}, the pictures show {', '.join(manifest.classes)}; "
-            "`dvc repro` trains again"
-        )
-    if card.pictures != sha256_of(folder / "manifest.json"):
-        raise InputError(
-            f"{model}: trained on another split, whose pictures may be among these test pictures; "
-            "`dvc repro` trains again"
-        )
-    if missing := set(manifest.classes) - {entry.label for entry in manifest.subset("test")}:
-        raise InputError(f"{folder}: no test pictures of {', '.join(sorted(missing))}; `dvc repro -f split` makes them")
+    check_fits(model, card, folder, manifest)
     entries = manifest.subset("test")
     pictures = Pictures(folder, entries, card.image_size)
     labels = np.array(manifest.labels("test"))
@@ -71,6 +60,26 @@ def evaluate(model: Path, training: Path, folder: Path, metrics: Path, plots: Pa
         f"evaluate: {card.recipe} on {manifest.source}: test accuracy {scores['acc']:.1%} "
         f"({scores['acc_low']:.1%} to {scores['acc_high']:.1%} at 95%) of {scores['n']} pictures"
     )
+
+
+def check_fits(model: Path, card: Card, folder: Path, manifest: Manifest) -> None:
+    """Check that a model can be scored on these test pictures.
+
+    Raises:
+        InputError: it was trained on others, or a class has none.
+    """
+    if card.classes != list(manifest.classes):
+        raise InputError(
+            f"{model}: knows {', '.join(card.classes)}, the pictures show {', '.join(manifest.classes)}; "
+            "`dvc repro` trains again"
+        )
+    if card.pictures != sha256_of(folder / "manifest.json"):
+        raise InputError(
+            f"{model}: trained on another split, whose pictures may be among these test pictures; "
+            "`dvc repro` trains again"
+        )
+    if missing := set(manifest.classes) - {entry.label for entry in manifest.subset("test")}:
+        raise InputError(f"{folder}: no test pictures of {', '.join(sorted(missing))}; `dvc repro -f split` makes them")
 
 
 def prediction_rows(

@@ -82,12 +82,13 @@ def test_roc_has_the_area_it_names(answers):
 
 
 def test_threshold_by_hand():
-    labels, of_second = np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9])
+    labels, of_second = np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.5, 0.9])
     rows = curves.threshold_rows(labels, np.stack([1 - of_second, of_second], axis=1), ["cat", "dog"])
     found = {round(row[1], 2): row[2:] for row in rows}
     assert {row[0] for row in rows} == {"dog"}
     assert found[0.0] == (0.5, 0.5, 1)
-    assert found[0.5] == (0.5, 0.5, 0.5)
+    assert found[0.5] == (0.75, pytest.approx(2 / 3), 1)  # what has it just reaches it
+    assert found[0.51] == (0.5, 0.5, 0.5)
     assert found[0.7] == (0.75, 1, 0.5)
     assert found[1.0] == (0.5, None, 0)
 
