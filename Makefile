@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 all: setup
 	dvc repro
 
-setup: .venv/installed
+setup: .venv/installed .dvc/plots/vega.js
 
 # The stamp is written last, so an interrupted installation starts again.
 .venv/installed: requirements.txt
@@ -16,6 +16,11 @@ setup: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
+
+# What the page of `dvc plots show` is drawn with, so that it needs no network.
+.dvc/plots/vega.js: .venv/installed
+	python -c "import vl_convert; print(vl_convert.javascript_bundle(vl_version='5.21'))" > $@.part
+	@mv $@.part $@
 
 test: setup
 	pytest

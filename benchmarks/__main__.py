@@ -26,7 +26,7 @@ from smallvision.params import read_params
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
-PARTS = ("epochs", "step", "decode", "augment", "infer", "processes", "growth")
+PARTS = ("epochs", "step", "decode", "augment", "infer", "predict", "processes", "growth")
 RECIPES = ("baseline", "augmented")  # of the project's own params.yaml
 
 
@@ -146,6 +146,29 @@ def measure_step(table: Table, folder: Path) -> None:
         )
 
 
+def measure_predict(table: Table, folder: Path, rounds: int) -> None:
+    """One picture as a whole process beside Keras, then each format: size, latency, and files to answers."""
+    pictures, model = "pictures/test", folder / "predict.keras"
+    tool = (PYTHON, "-m", "benchmarks.deployment")
+    run((*tool, "make", str(model)), folder)
+    lite = str(model.with_name("predicted.tflite"))
+    run((PYTHON, "-m", "smallvision.export", "--model", str(model), "--format", "litert", lite), folder)
+    picture = str(next((folder / pictures).rglob("*.jpg")))
+    commands = {
+        "ours": (PYTHON, "-m", "smallvision.predict", "--model", lite, picture),
+        "Keras": (*tool, "one", str(model), pictures),
+    }
+    finished = by_turns(commands, folder, rounds)
+    ours, theirs = (median(each.seconds for each in runs) for runs in finished.values())
+    table.add("predict 1 picture", ours, "s", "Keras, whole process", theirs, smaller=True)
+    found = json.loads(run((*tool, "rates", str(model), pictures), folder).output.splitlines()[-1])
+    many = found["pictures per second"]
+    table.add("predict a folder", many["predict"], "pictures/s", "Keras' predict", many["keras"])
+    for kind, milliseconds in found["ms"].items():
+        table.add(f"{kind}, 1 picture", milliseconds, "ms", "Keras' predict", found["ms"]["keras"], smaller=True)
+        table.add(f"{kind}, size", found["MB"][kind], "MB")
+
+
 def measure_processes(table: Table, folder: Path, rounds: int) -> None:
     """Whole processes beside the import of TensorFlow: evaluation, and training up to its first steps."""
     write_params(folder, "baseline", 1)
@@ -220,6 +243,8 @@ def main() -> None:
         if "infer" in parts:
             rates = measure_kernel("infer", home)
             table.add("MobileNetV2, 224 pixels", rates["ours"], "pictures/s", "Keras' predict", rates["predict"])
+        if "predict" in parts:
+            measure_predict(table, home, arguments.rounds)
         if "processes" in parts:
             measure_processes(table, home, arguments.rounds)
         if "growth" in parts:

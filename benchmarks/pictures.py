@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from smallvision.manifest import Entry, Manifest, write_manifest
-from smallvision.sources.drawn import SPECIES, draw_picture
+from smallvision.sources.drawn import DRAWN, draw_picture
 
 DISTINCT = 100  # of a class; the others are hard links to them, since only their number counts
 
@@ -17,7 +17,7 @@ DISTINCT = 100  # of a class; the others are hard links to them, since only thei
 def write_pictures(folder: Path, counts: Mapping[str, int], width: int, height: int) -> None:
     """Write JPEGs of one size below `folder`, `counts` of each subset, half of each class."""
     entries = []
-    for label in SPECIES:
+    for label in DRAWN:
         originals = [_draw(label, number, width, height) for number in range(DISTINCT)]
         hashes = [hashlib.sha256(data).hexdigest() for data in originals]
         first: dict[int, Path] = {}
@@ -32,11 +32,11 @@ def write_pictures(folder: Path, counts: Mapping[str, int], width: int, height: 
                     path.write_bytes(originals[number])
                     first[number] = path
                 entries.append(entry)
-    write_manifest(folder / "manifest.json", Manifest("drawn", "", list(SPECIES), entries, [], [], [], []))
+    write_manifest(folder / "manifest.json", Manifest("drawn", "", list(DRAWN), entries, [], [], [], []))
 
 
 def _draw(label: str, number: int, width: int, height: int) -> bytes:
-    rng = np.random.default_rng([SPECIES.index(label), number])
+    rng = np.random.default_rng([list(DRAWN).index(label), number])
     data = io.BytesIO()
     draw_picture(label, rng).resize((width, height)).save(data, "JPEG", quality=85)
     return data.getvalue()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from smallvision import augment
 from smallvision.params import read_params
-from smallvision.sources.drawn import SPECIES, draw_picture
+from smallvision.sources.drawn import DRAWN, draw_picture
 
 SIZE, GAP, EPOCHS = 150, 6, 6
 
@@ -19,7 +19,7 @@ def main() -> None:
     options = params.recipes["augmented"].augment
     pictures = [
         draw_picture(species, np.random.default_rng([params.seed, index])).resize((SIZE, SIZE))
-        for species in SPECIES
+        for species in DRAWN
         for index in range(2)
     ]
     batch = tf.cast(np.stack(pictures), tf.float32) / 255

@@ -8,10 +8,11 @@ Three layouts are recognised by their content:
 - PetImages: class folders named `Cat` and `Dog`, with stray files beside the pictures.
 """
 
-import lzma
+import os
 import re
 import stat
 import tempfile
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter, defaultdict
@@ -31,9 +32,11 @@ SUFFIXES = (
 )
 MAX_MEMBERS = 2_000_000
 MAX_PICTURE_BYTES = 200 * 2**20
+MAX_RATIO = 100  # of a whole archive that unpacks to more than that; zeros shrink to a thousandth
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _KAGGLE_NAME = re.compile(r"(?P<label>[^.].*)\.\d+\.\w+")
-# What zipfile and the decompressors raise on damaged bytes.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, OSError)
+# What zipfile and the decompressor raise on damaged bytes.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError)
 _ENCRYPTED = 0x1
 
 
@@ -74,7 +77,9 @@ class PictureArchive:
             InputError: the archive is damaged at this member.
         """
         try:
-            return self._archive.read(member.info)
+            with self._archive.open(member.info) as source:
+                # Without a count it would inflate what lies beyond the size that was checked, too.
+                return source.read(member.info.file_size)
         except _DAMAGE as error:
             raise InputError(f"{self._name} is damaged at {member.path}: {error}; get it again") from None
 
@@ -138,19 +143,20 @@ def _blocks(archive: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]
 def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(file)
+        packed = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
     except FileNotFoundError:
         raise InputError(f"{file}: not found; `dvc repro fetch` makes it") from None
     except _DAMAGE as error:
         raise InputError(f"{name} is no complete zip archive ({error}); get it again") from None
     try:
-        _refuse_unsafe(archive, name)
+        _refuse_unsafe(archive, name, packed)
     except InputError:
         archive.close()
         raise
     return archive
 
 
-def _refuse_unsafe(archive: zipfile.ZipFile, name: str) -> None:
+def _refuse_unsafe(archive: zipfile.ZipFile, name: str, packed: int) -> None:
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
         raise InputError(f"{name} has {len(members)} members, more than {MAX_MEMBERS}")
@@ -163,6 +169,11 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str) -> None:
             raise InputError(f"{name} is protected by a password; pack it again without one")
         if _is_picture(raw) and info.file_size > MAX_PICTURE_BYTES:
             raise InputError(f"{name}: {raw} would unpack to {info.file_size} bytes, which no picture needs")
+        if info.compress_type not in METHODS:
+            raise InputError(f"{name}: {raw} is packed by an unusual method; pack it again with deflate")
+    unpacked = sum(info.file_size for info in members)
+    if unpacked > max(MAX_PICTURE_BYTES, MAX_RATIO * packed):
+        raise InputError(f"{name} has {packed} bytes and would unpack to {unpacked}, which no pictures do")
     # Names that differ only by case are one file on macOS and Windows; of two equal names,
     # zipfile's testzip and extractall see only the last.
     name_of, count = Counter(i.filename.casefold() for i in members).most_common(1)[0] if members else ("", 0)
@@ -172,8 +183,13 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str) -> None:
 
 def _is_picture(path: str) -> bool:
     pure = PurePosixPath(path)
-    # macOS' archiver adds __MACOSX/._picture.jpg, which holds no picture.
-    return pure.suffix.lower() in SUFFIXES and not pure.name.startswith("._")
+    # Hidden folders hold thumbnails and the like; macOS' archiver adds __MACOSX/._picture.jpg, which is no picture.
+    return pure.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in pure.parts)
+
+
+def _alike(label: str) -> str:
+    """Return what macOS and Windows tell the folders of labels apart by."""
+    return unicodedata.normalize("NFC", label).casefold()
 
 
 def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]]:
@@ -198,4 +214,11 @@ def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]
             f"{name}: expected pictures of at least two classes, as train/cat.0.jpg or class/picture.jpg; "
             f"found {len(files)} pictures of {len(found)} ({', '.join(list(found)[:3]) or 'none'})"
         )
+    seen: dict[str, str] = {}
+    for label in sorted(found):
+        if (other := seen.setdefault(_alike(label), label)) != label:
+            raise InputError(
+                f"{name}: the classes {other!a} and {label!a} differ only by case or by how an accent is encoded, "
+                "and would be one folder on some systems; rename one, or put their pictures into one folder"
+            )
     return {label: sorted(found[label], key=lambda member: natural_key(member.path)) for label in sorted(found)}

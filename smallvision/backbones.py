@@ -1,11 +1,12 @@
 """Pretrained convolutional bases. Each takes RGB in [0, 1]; its own preprocessing is part of it."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from smallvision.errors import InputError, NetworkError, ParameterError
+from smallvision.errors import InputError, NetworkError, ParameterError, printable
 from smallvision.modelfile import load_safely
 
 if TYPE_CHECKING:
@@ -88,10 +89,12 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     options = {"include_top": False, "input_tensor": _scale(picture, base.scaling), **base.options}
     if weights == "imagenet":
         try:
-            with warnings.catch_warnings():
-                # At a side it has no weights for, MobileNet says that it takes those of 224: they are meant.
-                warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
-                return constructor(weights="imagenet", **options)
+            try:
+                return _with_imagenet(constructor, options)
+            except OSError:  # from opening the file; a failed download is a bare Exception
+                if not _delete_cut_downloads():
+                    raise
+                return _with_imagenet(constructor, options)
         # Keras raises a bare Exception that names the address.
         except Exception as error:
             reason = " ".join(str(error).split())
@@ -111,6 +114,32 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     if caught:
         raise InputError(f"{weights}: not all weights of {backbone}: {caught[0].message}")
     return model
+
+
+def _with_imagenet(constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
+    with warnings.catch_warnings():
+        # At a side it has no weights for, MobileNet says that it takes those of 224: they are meant.
+        warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
+        return constructor(weights="imagenet", **options)
+
+
+def _delete_cut_downloads() -> bool:
+    """Delete the weights in Keras' cache that cannot be opened; tell whether there were any.
+
+    Keras writes a download in place, and where it has no hash (MobileNet) it takes what a killed run left for whole.
+    """
+    import h5py
+    from keras.src.backend.config import keras_home  # there is no public name
+
+    found = False
+    for file in Path(keras_home(), "models").glob("*.h5"):
+        try:
+            h5py.File(file).close()
+        except OSError:
+            print(printable(f"{file}: cut off; downloading it again"), flush=True)
+            file.unlink()
+            found = True
+    return found
 
 
 def _scale(picture: "keras.KerasTensor", scaling: str) -> "keras.KerasTensor":

@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from smallvision.files import write_csv
-from smallvision.scores import BINS, class_rows, confidence_bins, wilson
+from smallvision.intervals import wilson
+from smallvision.scores import BINS, class_rows, confidence_bins
 
 POINTS = 101  # of a curve, at most
 Row = tuple[object, ...]
@@ -23,7 +24,7 @@ def write_curves(folder: Path, labels: np.ndarray, probabilities: np.ndarray, cl
     tables: dict[str, tuple[str, Sequence[Row]]] = {
         "classes": ("class,pictures,recall,precision,f1", class_rows(*answers, classes)),
         "confusion": ("actual,predicted,pictures,share", confusion_rows(*answers, classes)),
-        "roc": ("class,false_positives,true_positives", roc_rows(*answers, classes)),
+        "roc": ("class,auc,false_positives,true_positives", roc_rows(*answers, classes)),
         "reliability": ("confidence,accuracy,low,high,pictures,from,to", reliability_rows(*answers)),
         "threshold": ("class,threshold,accuracy,precision,recall", threshold_rows(*answers, classes)),
         "rejection": ("answered,accuracy,confidence", rejection_rows(*answers)),
@@ -52,12 +53,12 @@ def _against_the_rest(
 
 
 def roc_rows(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> list[Row]:
-    """Return (class with its AUC, false positive rate, true positive rate) of each class against the rest."""
+    """Return (class, its AUC, false positive rate, true positive rate) of each class against the rest."""
     rows: list[Row] = []
     for name, positive, probability in _against_the_rest(labels, probabilities, classes):
         false, true, _ = roc_curve(positive, probability)
-        title = f"{name}, AUC {roc_auc_score(positive, probability):.3f}"
-        rows += [(title, false[i], true[i]) for i in _thin(false, true)]
+        area = float(roc_auc_score(positive, probability))
+        rows += [(name, area, false[i], true[i]) for i in _thin(false, true)]
     return rows
 
 

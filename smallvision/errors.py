@@ -48,6 +48,7 @@ class DivergedError(UserError):
 _SURROUNDINGS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some of your quota",
+    errno.ENOENT: "it was moved or deleted meanwhile",
     errno.EFBIG: "raise the file size limit (ulimit -f)",
     errno.EACCES: "check the permissions",
     errno.EPERM: "check the permissions",
@@ -67,16 +68,30 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+def shorten(text: str, length: int) -> str:
+    """Return `text` on one line, its middle left out if it is longer than `length`."""
+    text = printable(text)
+    return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
+
+
 def run(name: str, main: Callable[[], None]) -> NoReturn:
     """Run `main` and end the process with the exit code of what happened.
 
     A `UserError` becomes one line on stderr; a bug keeps its traceback and exits 1.
     """
+    if sys.getfilesystemencoding() != "utf-8":  # LC_ALL=C PYTHONUTF8=0: a file could not be named ü
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
     received: list[int] = []
 
     def stop(number: int, _frame: object) -> NoReturn:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)  # the second one ends the process whatever it is doing
+        # A library may swallow the exception (seen once in a training): raise it again until it arrives.
+        signal.signal(signal.SIGALRM, again)
+        signal.setitimer(signal.ITIMER_REAL, 3, 3)
+        raise KeyboardInterrupt
+
+    def again(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -84,6 +99,9 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
             signal.signal(number, stop)
     # A picture that matters is rejected with its reason; one with, say, broken EXIF is good enough.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    # A closed 0, 1 or 2 would go to the next file that is opened, and libraries write there.
+    while os.open(os.devnull, os.O_RDWR) <= 2:
+        pass
     # A terminal or a pipe that cannot show a letter must not turn a file name into a crash.
     for name_of_stream in ("stdout", "stderr"):
         stream = getattr(sys, name_of_stream)
@@ -125,6 +143,7 @@ def _drop_stdout() -> None:
 
 def _fail(name: str, message: str, code: int, leave: Callable[[int], NoReturn] = sys.exit) -> NoReturn:
     """End with one line. Out of memory, leave with `os._exit`: TensorFlow's part of `sys.exit` may hang then."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     try:
         sys.stdout.flush()
     except OSError:

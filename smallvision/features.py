@@ -84,5 +84,5 @@ def _reported() -> Iterator[None]:
     """Report what is wrong with the cache, and go on."""
     try:
         yield
-    except (OSError, sqlite3.Error, ValueError, EOFError) as error:
+    except (OSError, sqlite3.Error, ValueError, EOFError, RuntimeError) as error:  # RuntimeError: no home folder
         print(f"features are not kept: {error}", file=sys.stderr)

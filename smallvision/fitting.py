@@ -3,21 +3,25 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+from smallvision.balance import weigher
 from smallvision.batches import Inputs, evaluation_batches, training_batches
 from smallvision.checkpoints import Checkpoints, State
 from smallvision.errors import DivergedError
 from smallvision.params import Augment
 
+CROSS_ENTROPY = "cross_entropy"
+
 HISTORY_KEYS = ("acc", "loss", "val_acc", "val_loss")
 
 
 Subset = tuple[Inputs, np.ndarray]  # pictures or features, and labels
+History = Sequence[dict[str, float]]  # a row an epoch, with HISTORY_KEYS
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,18 @@ class Fit:
 
     model: keras.Model
     best_epoch: int
-    history: Sequence[dict[str, float]]
+    history: History
     earlier: float = 0.0
 
     @property
     def rank(self) -> tuple[float, float]:
         """What makes an epoch better than another."""
         return _rank(self.history[self.best_epoch - 1])
+
+
+def find_best(history: History) -> int:
+    """Return the epoch (from 1) with the best validation accuracy, the first of equals."""
+    return max(range(len(history)), key=lambda index: _rank(history[index])) + 1
 
 
 def _rank(row: dict[str, float]) -> tuple[float, float]:
@@ -46,7 +55,9 @@ def _rank(row: dict[str, float]) -> tuple[float, float]:
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Remember the best epoch, stop at a loss that is no number, and report where no bar is shown."""
 
-    def __init__(self, lr: float, checkpoints: Checkpoints | None, *, show_lines: bool) -> None:
+    def __init__(
+        self, lr: float, checkpoints: Checkpoints | None, report: Callable[[History], None] | None, *, show_lines: bool
+    ) -> None:
         super().__init__()
         self.best_epoch = 0
         self.weights: Sequence[np.ndarray] = []
@@ -55,6 +66,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self._begin = time.monotonic()
         self._lr = lr
         self._checkpoints = checkpoints
+        self._report = report
         self._show_lines = show_lines
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
@@ -65,13 +77,13 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             raise DivergedError(f"the loss became {logs['loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        row = {key: float(logs[key]) for key in HISTORY_KEYS}
+        row = {key: float(logs[key.replace("loss", CROSS_ENTROPY)]) for key in HISTORY_KEYS}
         if not math.isfinite(row["val_loss"]):
             raise DivergedError(
                 f"the validation loss became {row['val_loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`"
             )
         self.history.append(row)
-        better = not self.best_epoch or _rank(row) > _rank(self.history[self.best_epoch - 1])
+        better = find_best(self.history) == self._epoch
         if better:
             self.best_epoch = self._epoch
             self.weights = self.model.get_weights()
@@ -79,6 +91,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             variables = [variable.numpy() for variable in _variables(self.model)]
             seconds = self.earlier + time.monotonic() - self._begin
             self._checkpoints.save(State(variables, self.weights, self.best_epoch, self.history, seconds))
+        if self._report:
+            self._report(self.history)
         if self._show_lines:
             values = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
             seconds = time.monotonic() - self._start
@@ -109,12 +123,36 @@ def _cosine(lr: float, steps: int, warmup: float) -> keras.optimizers.schedules.
     return keras.optimizers.schedules.CosineDecay(0.0, steps - rising, warmup_target=lr, warmup_steps=rising)
 
 
-def _optimizer(
+def make_optimizer(
     name: str, lr: float | keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
 ) -> keras.Optimizer:
+    """Return `rmsprop` or `adamw`; the decay is the latter's."""
     if name == "adamw":
         return keras.optimizers.AdamW(lr, weight_decay=weight_decay)
     return keras.optimizers.RMSprop(lr)
+
+
+def label_columns(labels: np.ndarray, units: int) -> np.ndarray:
+    """Return integer labels `(n,)` as `(n, units)`, so that they can be mixed: one column for two classes."""
+    columns: np.ndarray = (np.array([[0], [1]]) if units == 1 else np.eye(units))[labels]
+    return columns
+
+
+def compile_network(
+    model: keras.Model, optimizer: keras.Optimizer, label_smoothing: float, steps_per_execution: int = 1
+) -> None:
+    """Compile for labels as from `label_columns`; the cross-entropy with them is a metric beside the smoothed loss."""
+    loss, cross_entropy = (
+        (keras.losses.BinaryCrossentropy, keras.metrics.BinaryCrossentropy)
+        if model.output_shape[-1] == 1
+        else (keras.losses.CategoricalCrossentropy, keras.metrics.CategoricalCrossentropy)
+    )
+    model.compile(
+        optimizer=optimizer,
+        loss=loss(label_smoothing=label_smoothing),
+        metrics=["acc", cross_entropy(name=CROSS_ENTROPY)],
+        steps_per_execution=steps_per_execution,
+    )
 
 
 def fit(
@@ -131,8 +169,11 @@ def fit(
     weight_decay: float = 0.0,
     schedule: str = "constant",
     warmup: float = 0.0,
+    label_smoothing: float = 0.0,
     augment: Augment | None = None,
+    class_weight: Mapping[int, float] | None = None,
     checkpoints: Checkpoints | None = None,
+    report: Callable[[History], None] | None = None,
 ) -> Fit:
     """Train a network and keep the epoch with the best validation accuracy.
 
@@ -149,10 +190,14 @@ def fit(
         weight_decay: of AdamW.
         schedule: `constant`, or `cosine` for a step size that falls from `lr` to 0.
         warmup: share of the steps in which the step size first rises from 0 to `lr`; of `cosine`.
+        label_smoothing: share of each training label that is spread over all classes. History and
+            best epoch go by the cross-entropy with the labels as they are.
         seed: of the weights and the order of the pictures.
         augment: random changes of the training pictures; validation pictures are never changed.
+        class_weight: what the loss of a training picture of each class counts; validation is never weighted.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
         checkpoints: where the state after each epoch is kept, and looked for first.
+        report: is called with the history so far after each epoch.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
@@ -160,24 +205,16 @@ def fit(
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     model = build()
-    binary = model.output_shape[-1] == 1
     steps = math.ceil(len(train[0]) / batch_size)
-    if not binary:  # one column a class, so that labels can be mixed
-        train, validation = (
-            (pictures, np.eye(model.output_shape[-1], dtype=np.float32)[labels])
-            for pictures, labels in (train, validation)
-        )
-    model.compile(
-        optimizer=_optimizer(
-            optimizer, lr if schedule == "constant" else _cosine(lr, epochs * steps, warmup), weight_decay
-        ),
-        loss="binary_crossentropy" if binary else "categorical_crossentropy",
-        metrics=["acc"],
-        # On features a step is so short that Python would take most of the time.
-        steps_per_execution=1 if len(train[0].shape) == 4 else steps,
+    train, validation = (
+        (pictures, label_columns(labels, model.output_shape[-1])) for pictures, labels in (train, validation)
     )
+    rate = lr if schedule == "constant" else _cosine(lr, epochs * steps, warmup)
+    # On features a step is so short that Python would take most of the time.
+    at_once = 1 if len(train[0].shape) == 4 else steps
+    compile_network(model, make_optimizer(optimizer, rate, weight_decay), label_smoothing, at_once)
     on_terminal = sys.stdout.isatty()
-    watch = _Watch(lr, checkpoints, show_lines=not on_terminal)
+    watch = _Watch(lr, checkpoints, report, show_lines=not on_terminal)
     state = None
     if checkpoints:
         state = checkpoints.load()
@@ -187,8 +224,9 @@ def fit(
         _go_on(model, watch, state)
         print(f"going on after epoch {len(state.history)} of {epochs}, where an earlier run ended", flush=True)
     done = len(watch.history)
+    batches = training_batches(*train, batch_size, seed, augment, first_epoch=done)
     model.fit(
-        training_batches(*train, batch_size, seed, augment, first_epoch=done),
+        batches.map(weigher(class_weight)) if class_weight else batches,
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=epochs,

@@ -1,6 +1,7 @@
 """Sheets of test pictures for a person to look at: the worst mistakes, and where the network looked."""
 
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from smallvision.errors import printable
+from smallvision.errors import shorten
 from smallvision.files import replacing
 
 MISTAKES = 20  # at most
 EXPLAINED = 8  # right ones, and as many wrong ones
-LETTERS = 30  # of a name; more would run into the next picture
+LETTERS = 28  # of a name; more would run into the next picture
 # The first comes with matplotlib and has Latin, Greek and Cyrillic letters; the others are used where they are.
 FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS")
 
@@ -60,14 +61,8 @@ class Answers:
     def caption(self, index: int) -> str:
         """Return three lines: what the picture shows, what it was taken for and how surely, its file name."""
         label, predicted = self.labels[index], self.predicted[index]
-        taken = f"{shorten(self.classes[predicted], LETTERS - 6)} {self.probabilities[index, predicted]:.1%}"
-        return f"is {shorten(self.classes[label])}\nsaid {taken}\n{shorten(self.names[index])}"
-
-
-def shorten(text: str, length: int = LETTERS) -> str:
-    """Return `text` on one line, its middle left out if it is longer than `length`."""
-    text = printable(text)
-    return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
+        taken = f"{shorten(self.classes[predicted], LETTERS - 11)} {self.probabilities[index, predicted]:.1%}"
+        return f"is {shorten(self.classes[label], LETTERS - 3)}\nsaid {taken}\n{shorten(self.names[index], LETTERS)}"
 
 
 def draw_mistakes(path: Path, answers: Answers, pictures: np.ndarray) -> None:
@@ -164,13 +159,17 @@ class _Sheet:
         )
         axes.imshow(picture, interpolation="lanczos")
         axes.set_axis_off()
-        self._write(left, top + self._height + 0.03, caption, 8)
+        self._write(left, top + self._height + 0.03, caption, 8, self._width)
 
-    def _write(self, left: float, top: float, text: str, size: float) -> None:
+    def _write(self, left: float, top: float, text: str, size: float, room: float = math.inf) -> None:
+        from matplotlib.transforms import Bbox, TransformedBbox
+
         width, height = self._size
         # A dollar sign in a name is no formula.
         options: dict[str, Any] = {"fontsize": size, "family": self._fonts, "va": "top", "parse_math": False}
-        self._figure.text(left / width, 1 - top / height, text, **options)
+        written = self._figure.text(left / width, 1 - top / height, text, **options)
+        within = Bbox.from_extents(0, 0, min((left + room) / width, 1), 1)
+        written.set_clip_box(TransformedBbox(within, self._figure.transFigure))
 
     def save(self, path: Path) -> None:
         with replacing(path) as part, warnings.catch_warnings():

@@ -1,6 +1,7 @@
 """`data/pictures/manifest.json`: which picture went where, and which was rejected and why."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,6 +47,12 @@ class Manifest:
     duplicates: Sequence[Sequence[str]]
     conflicts: Sequence[Sequence[str]]
     ignored: Sequence[str]
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Per class, the number of pictures of each subset."""
+        found = Counter((entry.label, entry.subset) for entry in self.pictures)
+        return {label: {subset: found[label, subset] for subset in SUBSETS} for label in self.classes}
 
     def subset(self, subset: str) -> list[Entry]:
         """The subset's pictures, class by class, in the order of the archive."""

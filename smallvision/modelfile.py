@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from smallvision.errors import InputError
 from smallvision.files import replacing, sha256_of, write_json
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
     from smallvision.batches import Inputs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Card:
     """What must be known to use a model.
 
     `weights` is the hash of its weights, the same for every run that ends with these weights, and
     `sha256` that of the file, which holds the time of day too. `pictures` is the hash of the
-    manifest of the pictures that it was trained on.
+    manifest of the pictures that it was trained on, and `parameters` what it was trained with.
+    `litert` is the hash of the network in the LiteRT file, once there is one.
     """
 
     recipe: str
@@ -31,8 +34,10 @@ class Card:
     pictures: str
     classes: list[str]
     image_size: int
+    parameters: dict[str, Any]
     weights: str
     sha256: str
+    litert: str | None = None
 
     @property
     def ids(self) -> dict[str, str]:
@@ -58,19 +63,43 @@ def average_over_mirror(network: "keras.Model") -> "keras.Model":
     return keras.Model(picture, keras.layers.average(views))
 
 
-def save_model(
-    path: Path, model: "keras.Model", *, recipe: str, source: str, pictures: str, classes: list[str], image_size: int
-) -> Card:
+def save_model(path: Path, model: "keras.Model", **facts: Any) -> Card:
     """Write a model and its card; until the card is there, the pair is refused.
+
+    Args:
+        path: the .keras file.
+        model: the network.
+        facts: the fields of the card that do not follow from these two.
 
     Returns:
         The card.
     """
     with replacing(path) as part:
         model.save(part)
-        card = Card(recipe, source, pictures, classes, image_size, fingerprint(model), sha256_of(part))
-    write_json(card_path(path), asdict(card))
+        card = Card(**facts, weights=fingerprint(model), sha256=sha256_of(part))
+    write_card(path, card)
     return card
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Write the card of the model at `path`."""
+    write_json(card_path(path), asdict(card))
+
+
+def parse_card(text: str | bytes, name: str) -> Card:
+    """Read a card; `name` is where it was found.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return TypeAdapter(Card).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{name}: no card of a model ({where}{': ' if where else ''}{first['msg']}); `dvc repro -f train` makes it"
+        ) from None
 
 
 def read_card(path: Path) -> Card:
@@ -84,10 +113,7 @@ def read_card(path: Path) -> Card:
     for file in (path, card_path(path)):
         if not file.is_file():
             raise InputError(f"{file}: not found; `dvc repro train` makes it")
-    try:
-        card = Card(**json.loads(card_path(path).read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{card_path(path)}: no card of a model ({error}); `dvc repro -f train` makes it") from None
+    card = parse_card(card_path(path).read_bytes(), str(card_path(path)))
     if card.sha256 != sha256_of(path):
         raise InputError(f"{path}: not the model that {card_path(path)} describes; `dvc repro -f train` makes both")
     return card

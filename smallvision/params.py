@@ -1,6 +1,8 @@
 """The parameters of `params.yaml`, typed and checked before anything heavy is imported."""
 
 import difflib
+import math
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,12 +31,23 @@ def _layers(value: object) -> object:
     value = _whole(value)
     number = isinstance(value, int) and not isinstance(value, bool) and value > 0
     if not (number or value is None or (isinstance(value, str) and value)):
-        raise ValueError(f"expected a number of layers or a layer's name, received {value!r}")
+        raise ValueError(f"expected a number of layers or a layer's name, received {_received(value)}")
     return value
 
 
+def _size(value: object) -> object:
+    value = _whole(value)
+    if not isinstance(value, bool) and isinstance(value, int | float):
+        if isinstance(value, int) and 1 <= value <= MAX_COUNT:
+            return value
+        if 0 < value < 1:
+            return float(value)
+    raise ValueError(f"expected a number of pictures, or a share between 0 and 1, received {value!r}")
+
+
+MAX_COUNT = 10_000_000
 Whole = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[Whole, Field(ge=1, le=10_000_000)]
+Size = Annotated[int | float, PlainValidator(_size)]
 # Four convolutions and poolings leave nothing of a picture below 46 pixels.
 ImageSize = Annotated[Whole, Field(ge=46, le=1024)]
 BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
@@ -48,22 +61,45 @@ class _Section(BaseModel):
 
 
 class Split(_Section):
-    """Pictures per class, and which pictures are good enough.
+    """How many pictures go where, and which pictures are good enough.
 
-    A picture with a side under `min_side` pixels is rejected, as one that does not decode is. If
-    more than the share `max_rejected` is, something is wrong with the whole archive.
+    `train`, `validation` and `test` are all pictures per class, or all shares of each class's good
+    pictures; what shares of less than 1 in all leave over is left out. A picture with a side under
+    `min_side` pixels is rejected, as one that does not decode is. If more than the share
+    `max_rejected` is, something is wrong with the whole archive.
     """
 
-    train: Count
-    validation: Count
-    test: Count
+    train: Size
+    validation: Size
+    test: Size
     min_side: Annotated[Whole, Field(ge=1, le=10_000)] = 8
     max_rejected: Share = 0.05
 
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> "Split":
+        if len({type(size) for size in self.sizes.values()}) > 1:
+            raise ValueError(
+                "train, validation and test are all pictures per class or all shares, received "
+                f"{', '.join(str(size) for size in self.sizes.values())}"
+            )
+        if self.by_share and (total := math.fsum(self.sizes.values())) > 1 + 1e-9:
+            raise ValueError(f"the shares of train, validation and test are {total:g} in all, expected at most 1")
+        return self
+
     @property
-    def sizes(self) -> dict[str, int]:
-        """Pictures per class of each subset."""
+    def sizes(self) -> dict[str, int | float]:
+        """What each subset gets, as it was given."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pictures per class of each subset; not by share."""
+        return {subset: int(size) for subset, size in self.sizes.items()}
+
+    @property
+    def by_share(self) -> bool:
+        """Whether the three are shares."""
+        return isinstance(self.train, float)
 
 
 class Augment(_Section):
@@ -97,14 +133,18 @@ class Recipe(_Section):
     `schedule` says whether `lr` stays or falls to 0 along a cosine (Loshchilov and Hutter, "SGDR",
     ICLR 2017, without restarts), after it has risen from 0 for the share `warmup` of the steps.
     `weight_decay` is AdamW's (the same, "Decoupled Weight Decay Regularization", ICLR 2019).
-    `dropout` is the share of units dropped in training. With `backbone`, a head of `units` is
-    trained on a pretrained base (see `backbones.py`), whose features are pooled; `mirror` trains on
-    mirror images too. With `unfreeze` (a number of last layers, the first layer's name, or `all`),
-    these layers are trained further, `finetune_epochs` at `finetune_lr`. With `mirror_test` the
-    trained network's answer is the mean over a picture and its mirror image.
+    `label_smoothing` is the share of each label that is spread over all classes (Szegedy et al.,
+    "Rethinking the Inception Architecture", CVPR 2016). `network` is trained from scratch, the
+    book's `convnet` or a `residual` one; `dropout` is the share of units dropped in training. With
+    `backbone`, a head of `units` is trained on a pretrained base (see `backbones.py`), whose
+    features are pooled; `mirror` trains on mirror images too. With `unfreeze` (a number of last
+    layers, the first layer's name, or `all`), these layers are trained further, `finetune_epochs`
+    at `finetune_lr`. With `mirror_test` the trained network's answer is the mean over a picture and
+    its mirror image.
     """
 
     epochs: Epochs
+    network: Literal["convnet", "residual"] = "convnet"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
     augment: Augment | None = None
     backbone: str | None = None
@@ -122,6 +162,7 @@ class Recipe(_Section):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
     mirror_test: bool = False
 
     @model_validator(mode="after")
@@ -129,6 +170,8 @@ class Recipe(_Section):
         of_backbones = {"weights", "pooling", "units", "mirror", "unfreeze", "finetune_lr", "finetune_epochs"}
         if self.backbone is None and (lone := sorted(of_backbones & self.model_fields_set)):
             raise ValueError(f"{lone[0]} needs a backbone")
+        if self.backbone is not None and "network" in self.model_fields_set:
+            raise ValueError("network and backbone exclude each other")
         together = [self.unfreeze, self.finetune_lr, self.finetune_epochs]
         if None in together and together != [None] * 3:
             raise ValueError("unfreeze, finetune_lr and finetune_epochs go together")
@@ -151,6 +194,8 @@ class Params(_Section):
     batch_size: BatchSize
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    tensorboard: bool = False
+    class_weights: Literal["none", "balanced"] = "none"
     recipes: dict[str, Recipe]
 
 
@@ -205,8 +250,13 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return f"{key}: {error['msg'].removeprefix('Value error, ')}"
     expected = error["msg"].removeprefix("Input should be ").replace("'", "")
-    received = repr(error["input"])
-    return f"{key}: expected {expected}, received {received if len(received) < 60 else received[:57] + '...'}"
+    return f"{key}: expected {expected}, received {_received(error['input'])}"
+
+
+def _received(value: object) -> str:
+    # Of a list of lists of lists by way of YAML's anchors, repr writes gigabytes.
+    text = reprlib.repr(value) if isinstance(value, (dict, list)) else repr(value)
+    return text if len(text) < 60 else text[:57] + "..."
 
 
 def _section_keys(section: list[str]) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """Picture files -> RGB. One conversion for train, evaluate and predict."""
 
 import io
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -43,7 +44,8 @@ def decode(data: bytes, min_side: int = 1) -> Image.Image:
                 raise PictureError(f"{width}x{height} pixels, a side under {min_side}")
             kind = f"{image.format}{', animated' if _is_animated(image) else ''}"
             image.load()
-            picture = _to_rgb(_upright(image))
+            _turn_upright(image)
+            picture = _to_rgb(image)
             picture.format = kind
             return picture
     except (PictureError, MemoryError):
@@ -56,17 +58,15 @@ def decode(data: bytes, min_side: int = 1) -> Image.Image:
         raise PictureError(f"damaged: {printable(str(error)) or type(error).__name__}") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF says nothing about the pixels
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    with suppress(Exception):  # broken EXIF says nothing about the pixels
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _is_turned(image: Image.Image) -> bool:
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
-    except Exception:  # as in `_upright`
+    except Exception:  # as in `_turn_upright`
         return False
 
 
@@ -76,13 +76,17 @@ def _is_animated(image: Image.Image) -> bool:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    # With as few copies as can be: of 80 megapixels each takes 320 MB, and several threads decode.
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        grey = np.asarray(image, dtype=np.float64)
-        return Image.fromarray(np.clip(grey / 257, 0, 255).round().astype(np.uint8)).convert("RGB")
+        grey = np.array(image, dtype=np.float32)
+        grey /= 257
+        return Image.fromarray(np.clip(grey, 0, 255, out=grey).round(out=grey).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        picture = Image.new("RGB", rgba.size, "white")
+        picture.paste(rgba, mask=rgba)
+        return picture
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _unknown_format(data: bytes) -> str:
@@ -106,8 +110,38 @@ def to_input(data: bytes, image_size: int) -> np.ndarray:
         uint8 array `(image_size, image_size, 3)`, RGB in [0, 255].
     """
     pixels = _decode_jpeg(data, image_size)
-    if pixels is None:
-        pixels = np.asarray(decode(data))
+    return _to_square(np.asarray(decode(data)) if pixels is None else pixels, image_size)
+
+
+def to_checked_input(data: bytes, image_size: int) -> np.ndarray:
+    """As `to_input`, for bytes that may be anything, and damage is noticed.
+
+    Raises:
+        PictureError: with the reason.
+    """
+    pixels = _decode_jpeg(data, image_size) if _is_sound_jpeg(data) else None
+    return _to_square(np.asarray(decode(data)) if pixels is None else pixels, image_size)
+
+
+def _is_sound_jpeg(data: bytes) -> bool:
+    """Whether a JPEG decodes without an error, which OpenCV does not tell.
+
+    At an eighth of its size: for 12 megapixels that takes a tenth of the time.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return False
+            image.draft(None, (1, 1))
+            image.load()
+            return True
+    except MemoryError:
+        raise
+    except Exception:  # whatever Pillow raises; `decode` says what is wrong
+        return False
+
+
+def _to_square(pixels: np.ndarray, image_size: int) -> np.ndarray:
     # Each side that gets smaller by averaging, then each that gets larger: OpenCV averages only if both do.
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (min(width, image_size), min(height, image_size)), interpolation=cv2.INTER_AREA)

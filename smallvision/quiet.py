@@ -1,11 +1,13 @@
-"""TensorFlow without its start-up messages."""
+"""TensorFlow and LiteRT without their start-up messages."""
 
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from smallvision.errors import SurroundingsError
+from smallvision.errors import SurroundingsError, UserError
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -13,8 +15,7 @@ LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 def import_tensorflow() -> None:
     """Import TensorFlow, keeping its messages about CUDA and oneDNN off the terminal.
 
-    Part of them is written before TensorFlow reads its own log level (tensorflow#100442), straight
-    to file descriptor 2; so that is put aside meanwhile, and shown after all if the import fails.
+    Part of them is written before TensorFlow reads its own log level (tensorflow#100442).
     Whoever sets TF_CPP_MIN_LOG_LEVEL sees every message that level lets through.
 
     Raises:
@@ -24,10 +25,7 @@ def import_tensorflow() -> None:
     if LEVEL in os.environ:
         return
     os.environ[LEVEL] = "3"
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as messages:
-        os.dup2(messages.fileno(), 2)
+    with stderr_put_aside():
         try:
             import tensorflow  # noqa: F401
         except ImportError as error:
@@ -35,6 +33,23 @@ def import_tensorflow() -> None:
             raise SurroundingsError(
                 f"TensorFlow cannot be loaded: {reason}; free some memory, or install again"
             ) from error
+
+
+@contextmanager
+def stderr_put_aside() -> Iterator[None]:
+    """Keep what libraries write straight to file descriptor 2 off the terminal.
+
+    It is shown after all if the block fails with anything but a `UserError` of ours.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+            sys.stderr.flush()
+        except UserError:
+            raise
         except BaseException:
             os.dup2(stderr, 2)
             messages.seek(0)

@@ -1,7 +1,6 @@
 """What predictions are worth, in single numbers. Arrays in, numbers out."""
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.metrics import (
     balanced_accuracy_score,
     brier_score_loss,
@@ -10,7 +9,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-CONFIDENCE = 0.95
+from smallvision.intervals import wilson
+
 ClassRow = tuple[str, int, float, float | None, float]
 BINS = 15  # of confidence, as Guo et al. have them
 
@@ -58,15 +58,6 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> 
         for name, _, recall, precision, _ in class_rows(labels, probabilities, classes):
             scores |= {f"recall_{name}": recall, f"precision_{name}": precision}
     return scores
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95% interval of a share.
-
-    Source: E. B. Wilson, "Probable Inference", JASA 22 (1927), as implemented by SciPy.
-    """
-    interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def class_rows(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> list[ClassRow]:

@@ -1,6 +1,6 @@
 """Training on a pretrained base: a head on its features, then, if asked for, its last layers too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from smallvision.checkpoints import Checkpoints
 from smallvision.convnet import output_layer
 from smallvision.errors import ParameterError
 from smallvision.features import compute_features
-from smallvision.fitting import Fit, Subset, fit
+from smallvision.fitting import Fit, History, Subset, fit
 from smallvision.params import Augment
 
 
@@ -116,6 +116,7 @@ def _fit_top(
     top: Top,
     *,
     checkpoints: Checkpoints | None = None,
+    report: Callable[[History], None] | None = None,
     **options: Any,
 ) -> Fit:
     """Train the unfrozen layers and the head of `first` further; keep the best epoch of both phases."""
@@ -123,6 +124,8 @@ def _fit_top(
         layer.trainable = True
     before = first.model.get_weights()
     options |= {"lr": top.lr, "epochs": top.epochs, "checkpoints": checkpoints and checkpoints.of("top")}
+    if report:
+        options["report"] = lambda history: report([*first.history, *history])
     second = fit(lambda: first.model, *data, **options)
     history, earlier = [*first.history, *second.history], first.earlier + second.earlier
     if second.rank > first.rank:

@@ -1,16 +1,18 @@
 """Stage evaluate: score the model on every test picture. Reads no parameter."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smallvision.errors import InputError, run
+from smallvision.errors import InputError, run, shorten
 from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.loading import Pictures, own_errors
 from smallvision.manifest import Entry, read_manifest
+from smallvision.modelcard import write_model_card
 from smallvision.modelfile import check_metrics, load_model, probabilities, read_card
 from smallvision.quiet import import_tensorflow
 
@@ -64,6 +66,7 @@ def evaluate(model: Path, training: Path, folder: Path, metrics: Path, plots: Pa
     rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
     write_json(metrics, {"source": manifest.source, "recipe": card.recipe, **card.ids, **rounded})
     print_classes(class_rows(labels, predicted, card.classes), plots / "classes.csv")
+    write_model_card(model.with_name("README.md"), card, json.loads(training.read_text(encoding="utf-8")), rounded)
     print(
         f"evaluate: {card.recipe} on {manifest.source}: test accuracy {scores['acc']:.1%} "
         f"({scores['acc_low']:.1%} to {scores['acc_high']:.1%} at 95%) of {scores['n']} pictures"
@@ -98,13 +101,11 @@ def draw_pictures(folder: Path, answers: "Answers", network: "keras.Model", pict
 
 def print_classes(rows: Sequence["ClassRow"], path: Path) -> None:
     """Print the table of classes, of many those with the lowest recall."""
-    from smallvision.gallery import shorten
-
     shown = sorted(rows, key=lambda row: row[2])[:SHOWN_CLASSES] if len(rows) > SHOWN_CLASSES else rows
     print(f"{'class':32} {'pictures':>8} {'recall':>9} {'precision':>9} {'f1':>9}")
     for name, count, *shares in shown:
         cells = ("-" if share is None else f"{share:.1%}" for share in shares)
-        print(f"{shorten(name):32} {count:8} {' '.join(f'{cell:>9}' for cell in cells)}")
+        print(f"{shorten(name, 32):32} {count:8} {' '.join(f'{cell:>9}' for cell in cells)}")
     if len(rows) > len(shown):
         print(f"the {len(shown)} of {len(rows)} classes with the lowest recall; all of them: {path}")
 

@@ -22,6 +22,10 @@ def fetch(source: str, target: Path) -> None:
         from smallvision.sources import drawn
 
         drawn.draw_archive(target)
+    elif source == "drawn3":
+        from smallvision.sources import drawn
+
+        drawn.draw_archive(target, drawn.DRAWN3, drawn.FOLDERS)
     elif source == "kaggle":
         from smallvision.sources import kaggle
 

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import math
 import os
 import shutil
 import sys
@@ -21,8 +22,10 @@ from smallvision.files import locked, require_space, sha256_of
 from smallvision.manifest import SUBSETS, Entry, Manifest, write_manifest
 from smallvision.params import Split, read_params
 from smallvision.pictures import PictureError, decode
+from smallvision.subsets import assign, assign_by_share, sizes_by_share
 
 MAX_NAME = 200  # bytes; file systems take 255
+MAX_LISTED = 5  # classes that are named each on the terminal
 
 
 @dataclass(frozen=True)
@@ -62,23 +65,24 @@ def choose(archive: PictureArchive, wanted: Split) -> tuple[dict[str, list[Good]
     """Take the first pictures of each class, as many as `wanted` of all subsets, as the book does.
 
     A bad picture's place goes to the first good one behind them, so that all others keep theirs.
+    By share all good ones are taken, or the first, where the shares are less than 1 in all.
 
     Raises:
         InputError: a class has fewer good pictures (says how many each has), or too many are bad.
     """
-    needed = sum(wanted.sizes.values())
+    most = None if wanted.by_share else sum(wanted.counts.values())
     chosen: dict[str, list[Good]] = {}
     rejected: list[Bad] = []
-    total = sum(min(needed, len(members)) for members in archive.members.values())
+    total = sum(len(members[:most]) for members in archive.members.values())
     with tqdm(total=total, unit="picture", desc="check", disable=not sys.stderr.isatty()) as bar:
         for label, members in archive.members.items():
             places: list[Good | None] = []
-            for result in check(archive, members[:needed], wanted.min_side):
+            for result in check(archive, members[:most], wanted.min_side):
                 bar.update()
                 places.append(result if isinstance(result, Good) else None)
                 if isinstance(result, Bad):
                     rejected.append(result)
-            spares = iter(members[needed:])
+            spares = iter(members[len(places) :])
             while None in places and (spare := next(spares, None)) is not None:
                 result = next(check(archive, [spare], wanted.min_side))
                 if isinstance(result, Good):
@@ -86,55 +90,37 @@ def choose(archive: PictureArchive, wanted: Split) -> tuple[dict[str, list[Good]
                 else:
                     rejected.append(result)
             chosen[label] = [place for place in places if place is not None]
-    if any(len(goods) < needed for goods in chosen.values()):
-        bad = Counter(result.member.label for result in rejected)
-        have = ", ".join(
-            f"{label}: have {len(goods)}, need {needed}" + (f" ({bad[label]} rejected)" if bad[label] else "")
-            for label, goods in chosen.items()
-        )
-        raise InputError(f"too few usable pictures: {have}; lower the counts of `split` or add pictures")
-    share = len(rejected) / (len(rejected) + needed * len(chosen))
+    require(most or len(SUBSETS), chosen, rejected)
+    share = len(rejected) / (len(rejected) + sum(len(goods) for goods in chosen.values()))
     if share > wanted.max_rejected:
         raise InputError(
             f"{share:.1%} of the pictures were rejected, more than split.max_rejected {wanted.max_rejected:.1%} "
             f"(first {rejected[0].member.path}: {rejected[0].reason}); look at the archive, or raise that share"
         )
+    if wanted.by_share:
+        used = min(math.fsum(wanted.sizes.values()), 1.0)
+        chosen = {label: goods[: max(round(used * len(goods)), len(SUBSETS))] for label, goods in chosen.items()}
     return chosen, rejected
 
 
-def assign(labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, int]) -> list[str]:
-    """Give every picture its subset, so that no group of duplicates is in two.
-
-    Per class and in order, the first `sizes["train"]` pictures go to train, and so on. A duplicate
-    follows the first of its group; in exchange the last picture without duplicates, of that subset
-    and the same class, takes its place.
-
-    Args:
-        labels: the class of each picture, class by class, `sum(sizes.values())` of each.
-        groups: indices of pictures that show the same.
-        sizes: pictures per class of each subset.
+def require(needed: int, chosen: Mapping[str, Sequence[Good]], rejected: Sequence[Bad]) -> None:
+    """Check that there are enough good pictures of each class.
 
     Raises:
-        InputError: too many duplicates for that.
+        InputError: saying how many each has, of many classes those that have too few.
     """
-    by_number = [subset for subset in SUBSETS for _ in range(sizes[subset])]
-    subsets = by_number * len(set(labels))
-    grouped = {index for group in groups for index in group}
-    for group in groups:
-        home = min((subsets[index] for index in group), key=SUBSETS.index)
-        for index in group:
-            if subsets[index] == home:
-                continue
-            for other in reversed(range(len(labels))):
-                if labels[other] == labels[index] and subsets[other] == home and other not in grouped:
-                    subsets[other], subsets[index] = subsets[index], home
-                    break
-            else:
-                raise InputError(
-                    f"{len(grouped)} pictures are copies of others, too many to keep each group in one subset; "
-                    f"remove copies, or raise the count {home} of `split`"
-                )
-    return subsets
+    few = [label for label, goods in chosen.items() if len(goods) < needed]
+    if not few:
+        return
+    bad = Counter(result.member.label for result in rejected)
+    have = ", ".join(
+        f"{label}: have {len(chosen[label])}, need {needed}" + (f" ({bad[label]} rejected)" if bad[label] else "")
+        for label in (chosen if len(chosen) <= MAX_LISTED else few)
+    )
+    raise InputError(
+        f"too few usable pictures: {have}; add pictures, or set train, validation and test of `split` lower "
+        "or to shares (0.7, 0.15, 0.15)"
+    )
 
 
 def file_names(members: Sequence[Member]) -> list[str]:
@@ -186,7 +172,12 @@ def split(archive_path: Path, folder: Path, wanted: Split, source: str) -> Manif
         goods = [good for label in chosen for good in chosen[label]]
         groups = group_duplicates([good.looks for good in goods])
         alike = [[goods[index] for index in group] for group in groups]
-        subsets = assign([good.member.label for good in goods], groups, wanted.sizes)
+        labels = [good.member.label for good in goods]
+        if wanted.by_share:
+            sizes = {label: sizes_by_share(len(chosen[label]), wanted.sizes) for label in chosen}
+            subsets = assign_by_share(labels, groups, sizes)
+        else:
+            subsets = assign(labels, groups, wanted.counts)
         names = [name for label in chosen for name in file_names([good.member for good in chosen[label]])]
         rows = [
             (Entry(subset, good.member.label, name, good.member.path, good.sha256, good.format), good.member)
@@ -209,6 +200,26 @@ def split(archive_path: Path, folder: Path, wanted: Split, source: str) -> Manif
     return manifest
 
 
+def report(manifest: Manifest, path: Path) -> None:
+    """Say what went where, in a few lines however many classes there are."""
+    classes, counts = manifest.classes, manifest.counts
+    few = len(classes) <= MAX_LISTED
+    totals = ", ".join(f"{len(manifest.subset(subset))} {subset}" for subset in SUBSETS)
+    print(printable(f"split: {manifest.source}: {', '.join(classes) if few else f'{len(classes)} classes'}: {totals}"))
+    if any(sizes != counts[classes[0]] for sizes in counts.values()):
+        by_size = sorted(classes, key=lambda label: sum(counts[label].values()))
+        listed = classes if few else [by_size[0], by_size[-1]]
+        each = [f"{label} {'/'.join(str(count) for count in counts[label].values())}" for label in listed]
+        print(printable(f"split: {'/'.join(SUBSETS)}: {', '.join(each) if few else ' to '.join(each)}"))
+    if manifest.rejected or manifest.duplicates:
+        print(
+            f"split: {len(manifest.rejected)} pictures rejected, {len(manifest.duplicates)} groups of duplicates "
+            f"kept in one subset; see {path}"
+        )
+    for first, *others in manifest.conflicts:
+        print(printable(f"split: {first} and {', '.join(others)} look the same, but their labels differ"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.split", description="Share the pictures out.")
     parser.add_argument("archive", type=Path, help="the archive that fetch wrote")
@@ -217,15 +228,7 @@ def main() -> None:
     params = read_params()
     with locked(arguments.pictures):
         manifest = split(arguments.archive, arguments.pictures, params.split, sources.name_of(params.source))
-    counts = ", ".join(f"{len(manifest.subset(subset))} {subset}" for subset in SUBSETS)
-    print(f"split: {manifest.source}: {', '.join(manifest.classes)}: {counts}")
-    if manifest.rejected or manifest.duplicates:
-        print(
-            f"split: {len(manifest.rejected)} pictures rejected, {len(manifest.duplicates)} groups of duplicates "
-            f"kept in one subset; see {arguments.pictures / 'manifest.json'}"
-        )
-    for first, *others in manifest.conflicts:
-        print(printable(f"split: {first} and {', '.join(others)} look the same, but their labels differ"))
+    report(manifest, arguments.pictures / "manifest.json")
 
 
 if __name__ == "__main__":

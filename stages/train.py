@@ -1,11 +1,13 @@
 """Stage train: fit the network of a recipe.
 
-Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `device`, `precision` and the recipe itself.
+Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `class_weights`, `device`, `precision`,
+`tensorboard` and the recipe itself.
 """
 
 import argparse
 import hashlib
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -13,26 +15,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smallvision import backbones, devices
+from smallvision.calibration import fit_temperature, scale, with_temperature
 from smallvision.errors import run
 from smallvision.files import locked, sha256_of, write_csv, write_json
+from smallvision.litert import save_litert
 from smallvision.loading import BUDGET, Pictures, own_errors
 from smallvision.manifest import read_manifest
-from smallvision.modelfile import Card, average_over_mirror, fingerprint, save_model
+from smallvision.modelfile import average_over_mirror, fingerprint, probabilities, save_model, write_card
 from smallvision.params import Params, Recipe, read_params
 from smallvision.quiet import import_tensorflow
 
 if TYPE_CHECKING:
-    from smallvision.fitting import Fit, Subset
+    import keras
+
+    from smallvision.fitting import Fit, History, Subset
+
+COMPARED = 8  # validation pictures on which the converted network is compared with Keras
 
 
 def fit_from_scratch(
     recipe: Recipe, image_size: int, class_count: int, train: "Subset", validation: "Subset", **options: Any
 ) -> tuple["Fit", dict[str, str]]:
     """Train a network of our own."""
-    from smallvision import convnet
+    from smallvision.convnet import baseline
     from smallvision.fitting import fit
+    from smallvision.residual import residual
 
-    build = partial(convnet.baseline, image_size, class_count, recipe.dropout)
+    network = residual if recipe.network == "residual" else baseline
+    build = partial(network, image_size, class_count, recipe.dropout)
     return fit(build, train, validation, **options), {}
 
 
@@ -55,6 +65,24 @@ def fit_pretrained(
     return fit_on_base(base, head, train, validation, class_count, mirror=recipe.mirror, top=top, **options), used
 
 
+def predict_validation(network: "keras.Model", recipe: Recipe, pictures: Pictures) -> np.ndarray:
+    """Predict what the fitted network says of the validation pictures, over both mirror images if it is asked to.
+
+    Those have passed a frozen base already, so there only the head is run.
+
+    Returns:
+        float64 array `(n, classes)`.
+    """
+    if recipe.backbone and not recipe.unfreeze:
+        from smallvision.features import compute_features
+
+        base, head = network.layers
+        views = probabilities(head, compute_features(base, pictures, mirror=recipe.mirror_test))
+        mean: np.ndarray = views.reshape(-1, len(pictures), views.shape[1]).mean(axis=0)
+        return mean
+    return probabilities(average_over_mirror(network) if recipe.mirror_test else network, pictures)
+
+
 def train(params: Params, image_size: int, folder: Path, model: Path, metrics: Path, history: Path) -> None:
     """Fit the network of the chosen recipe, going on where an earlier run ended, and write what came of it."""
     start = time.monotonic()
@@ -65,7 +93,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     labelled = [(train, np.array(manifest.labels("train"))), (validation, np.array(manifest.labels("validation")))]
 
     import_tensorflow()
-    from smallvision import precision
+    from smallvision import balance, precision
     from smallvision.checkpoints import Checkpoints, training_key
 
     device = devices.choose(params.device)
@@ -80,33 +108,53 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         "weight_decay": recipe.weight_decay,
         "schedule": recipe.schedule,
         "warmup": recipe.warmup,
+        "label_smoothing": recipe.label_smoothing,
         "precision": arithmetic,
+        "class_weight": balance.balanced_weights(labelled[0][1]) if params.class_weights == "balanced" else None,
     }
     pictures = sha256_of(folder / "manifest.json")
     facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": pictures, "device": device}
     checkpoints = Checkpoints(model.with_name(f"{model.stem}-checkpoints") / training_key(options | facts))
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
+    results = {"source": manifest.source, "recipe": params.recipe, "device": device, "precision": arithmetic}
+    report: Callable[[History], None] = partial(write_results, metrics, history, results)
+    if params.tensorboard:
+        from smallvision.tensorboard import also_log
+
+        report = also_log(report, Path("data/tensorboard", f"{params.recipe}-{checkpoints.folder.name}"))
     with own_errors(train, validation):
-        result, base = fit_recipe(
+        result, used = fit_recipe(
             recipe,
             image_size,
             len(manifest.classes),
             *labelled,
             augment=recipe.augment,
             checkpoints=checkpoints,
+            report=report,
             **options,
         )
+        predicted = predict_validation(result.model, recipe, validation)
+    labels = labelled[1][1]
+    temperature = round(fit_temperature(predicted, labels), 4)
+    network = average_over_mirror(result.model) if recipe.mirror_test else result.model
+    network = with_temperature(network, temperature)
     card = save_model(
         model,
-        average_over_mirror(result.model) if recipe.mirror_test else result.model,
+        network,
         recipe=params.recipe,
         source=manifest.source,
         pictures=pictures,
         classes=list(manifest.classes),
         image_size=image_size,
+        # Of a file its name, and what it holds by hash: a path says nothing elsewhere.
+        parameters=recipe.model_dump(mode="json") | options | used | {"device": device, "image_size": image_size},
     )
     seconds = time.monotonic() - start + result.earlier
-    write_results(metrics, history, card, result, {"device": device, "precision": arithmetic, **base}, seconds)
+    final = {"temperature": temperature, **_score(scale(predicted, temperature), labels)}
+    write_results(metrics, history, results | card.ids | used, result.history, **final, seconds=seconds)
+    # After everything that took long to compute, so that nothing is lost if the network cannot be converted.
+    samples = validation[np.arange(min(COMPARED, len(validation)))]
+    write_card(model, save_litert(model.with_suffix(".tflite"), network, card, samples))
     checkpoints.remove()
     best = result.history[result.best_epoch - 1]
     print(
@@ -115,28 +163,35 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     )
 
 
-def write_results(
-    metrics: Path, history: Path, card: Card, result: "Fit", used: dict[str, str], seconds: float
-) -> None:
-    """Write the numbers of the best epoch, and a row of each."""
-    rows = [(epoch, *row.values()) for epoch, row in enumerate(result.history, 1)]
-    write_csv(history, ["epoch", *result.history[0]], rows)
-    best = result.history[result.best_epoch - 1]
-    write_json(
-        metrics,
-        {
-            "source": card.source,
-            "recipe": card.recipe,
-            **card.ids,
-            **used,
-            "best_epoch": result.best_epoch,
-            "train_acc": round(best["acc"], 4),
-            "train_loss": round(best["loss"], 4),
-            "val_acc": round(best["val_acc"], 4),
-            "val_loss": round(best["val_loss"], 4),
-            "seconds": round(seconds, 1),
-        },
-    )
+def _score(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    right = (predicted.argmax(axis=1) == labels).mean()
+    loss = -np.log(predicted[np.arange(len(labels)), labels]).mean()
+    return {"final_val_acc": float(right), "final_val_loss": float(loss)}
+
+
+def write_results(metrics: Path, csv: Path, facts: dict[str, str], history: "History", **more: float) -> None:
+    """Write a row of each epoch so far, and the numbers of the best one.
+
+    Called after every epoch, so that `dvc exp show` and the plots move while the network trains; `facts`
+    name the model only once there is one, so that `evaluate` refuses the numbers of an unfinished training.
+    `acc` and `loss` are those of the epoch as it was trained; `final_val_acc` and `final_val_loss` those
+    of the network as it is saved, with `mirror_test` and with `temperature`, which was fitted to the same
+    validation pictures.
+    """
+    from smallvision.fitting import find_best
+
+    write_csv(csv, ["epoch", *history[0]], [(epoch, *row.values()) for epoch, row in enumerate(history, 1)])
+    best_epoch = find_best(history)
+    best = history[best_epoch - 1]
+    numbers = {
+        "train_acc": best["acc"],
+        "train_loss": best["loss"],
+        "val_acc": best["val_acc"],
+        "val_loss": best["val_loss"],
+        **more,
+    }
+    rounded = {key: round(value, 4) for key, value in numbers.items()}
+    write_json(metrics, {**facts, "epochs": len(history), "best_epoch": best_epoch, **rounded})
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Archives in every layout, and archives that must be refused."""
 
 import struct
+import tracemalloc
 import zipfile
 
 import pytest
@@ -142,6 +143,58 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match="would unpack to 1073741824 bytes"):
         verify(path, "a.zip")
+
+
+def claim_sizes(path, size):
+    """Write into the directory of an archive that every member unpacks to `size`."""
+    data = bytearray(path.read_bytes())
+    at = data.find(b"PK\x01\x02")
+    while at >= 0:
+        struct.pack_into("<I", data, at + 24, size)
+        at = data.find(b"PK\x01\x02", at + 4)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("members", [kaggle_members(1), {"train.zip": PICTURE, "test1.zip": PICTURE}])
+def test_a_bomb_of_many_small_members_is_refused_before_it_is_unpacked(tmp_path, members):
+    path = write_zip(tmp_path / "a.zip", members)
+    claim_sizes(path, 2**27)
+    with pytest.raises(InputError, match="and would unpack to 268435456, which no pictures do"):
+        verify(path, "a.zip")
+
+
+def test_no_more_is_unpacked_than_the_directory_says(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in kaggle_members(1):
+            archive.writestr(name, bytes(2**25))
+    claim_sizes(path, 1000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"damaged at train/cat\.0\.jpg: Bad CRC-32"):
+            verify(path, "a.zip")
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_method_without_bounds_is_refused(tmp_path, method):
+    """Python unpacks these at once, however much it is."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in kaggle_members(1).items():
+            archive.writestr(name, content)
+    with pytest.raises(InputError, match=r"train/cat.0.jpg is packed by an unusual method; pack it again"):
+        verify(path, "a.zip")
+
+
+def test_only_one_archive_in_another_is_opened(tmp_path):
+    path = write_zip(tmp_path / "a.zip", kaggle_members(1))
+    for name in ("b.zip", "c.zip"):
+        path = write_zip(tmp_path / name, {"train.zip": path.read_bytes()})
+    with pytest.raises(InputError, match=r"c\.zip/train\.zip: expected pictures of at least two classes"):
+        verify(path, "c.zip")
 
 
 def test_a_flipped_byte_is_found_and_named(tmp_path):

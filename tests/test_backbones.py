@@ -98,9 +98,10 @@ def test_names_and_paths_are_checked_before_tensorflow_starts(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kept", ["nothing", "half a file"])
 def test_weights_that_cannot_be_downloaded_end_in_one_line(project: Project, tmp_path, kept):
-    if kept == "half a file":  # which Keras checks by its hash, and would download anew
-        (tmp_path / "keras/models").mkdir(parents=True)
-        (tmp_path / "keras/models/mobilenet_2_5_224_tf_no_top.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(1000))
+    half = tmp_path / "keras/models/mobilenet_2_5_224_tf_no_top.h5"
+    if kept == "half a file":  # which Keras, with no hash for it, would open for ever
+        half.parent.mkdir(parents=True)
+        half.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(1000))
     write_zip(project.archive, kaggle_members(8))
     recipe = "backbone: mobilenet_25, image_size: 64, weights: imagenet"
     project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", f"baseline: {{{{epochs: 1, {recipe}}}}}"))
@@ -111,3 +112,5 @@ def test_weights_that_cannot_be_downloaded_end_in_one_line(project: Project, tmp
         KERAS_HOME=str(tmp_path / "keras"), https_proxy="http://127.0.0.1:9",
     )  # fmt: skip
     assert_one_line(result, 4, "train: weights of mobilenet_25: ", "mobilenet_2_5_224_tf_no_top.h5", "set the recipe's")
+    assert not half.exists()
+    assert ("cut off; downloading it again" in result.stdout) == (kept == "half a file")

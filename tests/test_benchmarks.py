@@ -55,6 +55,9 @@ def test_every_part_runs(tmp_path):
         "decode 500x375",
         "augment / ",
         "MobileNetV2",
+        "predict 1 picture",
+        "predict a folder",
+        "litert_int8, 1 picture",
         "evaluate",
         "peak",
     ):

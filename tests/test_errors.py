@@ -36,12 +36,18 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
         ("os.kill(os.getpid(), 15)", 143, "stage: interrupted"),
         ("os.kill(os.getpid(), 2)", 130, "stage: interrupted"),
         ("try: os.kill(os.getpid(), 2)\n    except BaseException: raise ValueError", 130, "stage: interrupted"),
+        (
+            "import time\n    try: os.kill(os.getpid(), 15)\n    except BaseException: pass\n    time.sleep(30)",
+            143,
+            "stage: interrupted",
+        ),
         ("raise MemoryError", 5, "stage: out of memory: lower batch_size"),
         (
             "raise OSError(errno.ENOSPC, 'No space left on device', 'f')",
             5,
             "stage: f: No space left on device: free some",
         ),
+        ("open('nowhere/x', 'w')", 5, "stage: nowhere/x: No such file or directory: it was moved or deleted meanwhile"),
         ("open('smallvision')", 5, "stage: smallvision: Is a directory: expected a file"),
     ],
 )
@@ -66,6 +72,7 @@ def test_a_bug_keeps_its_traceback():
         ("raise InputError('y')", "2>&-", 3),
         ("print('x'); raise InputError('y')", ">/dev/full", 3),
         ("print('x')", ">/dev/full", 5),
+        ("os.write(1, b'x'); os.write(2, b'x')", "<&- >&- 2>&-", 0),
     ],
 )
 def test_closed_and_full_streams(code, shell, status):

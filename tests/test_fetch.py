@@ -69,7 +69,7 @@ def test_an_empty_folder_is_named(project: Project):
     [
         (
             "kagle",
-            "'kagle' is no file or folder here, nor one of drawn, kaggle, microsoft or an address; did you mean",
+            "'kagle' is no file or folder here, nor one of drawn, drawn3, kaggle, microsoft or an address; did you",
         ),
         ("nowhere.zip", "params.yaml: source: 'nowhere.zip' is no file or folder here"),
     ],

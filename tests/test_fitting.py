@@ -11,7 +11,7 @@ from smallvision import precision
 from smallvision.batches import training_batches
 from smallvision.convnet import baseline
 from smallvision.errors import DivergedError
-from smallvision.fitting import fit
+from smallvision.fitting import find_best, fit
 from smallvision.modelfile import probabilities
 
 RNG = np.random.default_rng(1)
@@ -166,3 +166,35 @@ def test_adamw_decays_the_weights(optimizers, monkeypatch):
     optimizer = first_compiled(optimizers, monkeypatch)
     assert isinstance(optimizer, keras.optimizers.RMSprop)
     assert not optimizer.weight_decay
+
+
+def test_label_smoothing_changes_what_is_trained_for_and_not_what_is_reported():
+    options = {"epochs": 1, "lr": 1e-30, "schedule": "constant"}  # so that the weights stay as they are
+    plain, smooth = (fit_tiny(label_smoothing=share, **options) for share in (0, 0.5))
+    assert smooth.history == plain.history
+    trained = [fit_tiny(label_smoothing=share).model.get_weights()[0] for share in (0, 0.5)]
+    assert not np.array_equal(*trained)
+
+
+def test_label_smoothing_spreads_a_share_over_all_classes(monkeypatch):
+    losses = []
+    compile_ = keras.Model.compile
+
+    def compile_and_watch(model, loss, **options):
+        losses.append(loss)
+        return compile_(model, loss=loss, **options)
+
+    monkeypatch.setattr(keras.Model, "compile", compile_and_watch)
+    fit_tiny(epochs=1, label_smoothing=0.3)
+    fit_tiny(bright_and_dark(12, 3), bright_and_dark(6, 3), classes=3, epochs=1, label_smoothing=0.3)
+    two, three = losses
+    assert float(two([[1.0]], [[0.9]])) == pytest.approx(-0.85 * np.log(0.9) - 0.15 * np.log(0.1), rel=1e-5)
+    expected = -0.8 * np.log(0.9) - 0.1 * np.log(0.05) - 0.1 * np.log(0.05)
+    assert float(three([[1.0, 0, 0]], [[0.9, 0.05, 0.05]])) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_history_so_far_is_reported_after_each_epoch():
+    seen = []
+    result = fit_tiny(epochs=3, report=lambda history: seen.append(list(history)))
+    assert seen == [result.history[:1], result.history[:2], result.history]
+    assert find_best(result.history) == result.best_epoch

@@ -8,16 +8,18 @@ import re
 import resource
 import shutil
 import zipfile
-from functools import partial
+from dataclasses import asdict
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
-from smallvision import convnet, modelfile
+from smallvision import calibration, convnet, modelfile
 from smallvision.files import sha256_of
-from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
+from smallvision.litert import read_litert
+from smallvision.loading import Pictures
+from smallvision.manifest import read_manifest
+from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, save_model, write_zip
 from tests.test_transfer import make_base
 
 
@@ -51,8 +53,9 @@ def read_rows(path):
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
-def predict(project: Project, *arguments: str):
-    return project.run("smallvision.predict", "--model", "model.keras", *arguments)
+def export(project: Project, model="model.keras"):
+    """What loads the .keras file alone."""
+    return project.run("smallvision.export", "--model", str(model), "--format", "litert", "out.tflite")
 
 
 def test_training_writes_model_metrics_and_history(trained: Project):
@@ -65,6 +68,26 @@ def test_training_writes_model_metrics_and_history(trained: Project):
     card = json.loads((trained.folder / "model.json").read_text())
     assert card["classes"] == ["cat", "dog"]
     assert card["image_size"] == 46
+    assert card["parameters"]["lr"] == 1e-4
+    assert 0.05 <= metrics["temperature"] <= 20
+    assert metrics["final_val_acc"] == metrics["val_acc"]
+    assert metrics["final_val_loss"] <= metrics["val_loss"]
+    network, inside = read_litert(trained.folder / "model.tflite")
+    assert asdict(inside) == card
+    assert network.shapes == ((46, 46, 3), (2,))
+
+
+def test_what_training_writes_is_calibrated(trained: Project):
+    """The temperature of train.json is in the saved network."""
+    temperature = json.loads((trained.folder / "train.json").read_text())["temperature"]
+    manifest = read_manifest(trained.pictures / "manifest.json")
+    pictures = Pictures(trained.pictures, manifest.subset("validation"), 46)[np.arange(4)]
+    path = trained.folder / "model.keras"
+    network = modelfile.load_model(path, modelfile.read_card(path))
+    plain = keras.Model(network.layers[1].inputs, network.layers[1].outputs)
+    assert plain.name != network.name
+    calibrated = calibration.scale(modelfile.probabilities(plain, pictures), temperature)
+    assert np.allclose(modelfile.probabilities(network, pictures), calibrated, atol=1e-6)
 
 
 def test_evaluation_scores_every_test_picture_once(trained: Project):
@@ -77,42 +100,18 @@ def test_evaluation_scores_every_test_picture_once(trained: Project):
     assert metrics["pictures"] == training["pictures"] == sha256_of(trained.pictures / "manifest.json")[:12]
     assert [row["actual"] for row in rows] == ["cat", "cat", "dog", "dog"]
     assert metrics["acc"] == sum(row["actual"] == row["predicted"] for row in rows) / 4
+    assert [row["picture"] for row in rows] == [
+        path.relative_to(trained.pictures).as_posix() for path in sorted((trained.pictures / "test").rglob("*.jpg"))
+    ]
+    for row in rows:
+        assert sha256_of(trained.pictures / row["picture"]).startswith(row["sha256"])
+        assert float(row["p_cat"]) + float(row["p_dog"]) == pytest.approx(1, abs=2e-6)
+        assert (float(row["p_dog"]) > float(row["p_cat"])) == (row["predicted"] == "dog")
     assert metrics["acc_low"] < metrics["acc"] < metrics["acc_high"] or metrics["acc"] in (0, 1)
 
 
-def test_predict_agrees_with_evaluate_and_names_what_it_cannot_read(trained: Project, tmp_path):
-    pictures = sorted((trained.pictures / "test").rglob("*.jpg"))
-    (tmp_path / "bad.jpg").write_bytes(jpeg(1)[:500])
-    result = predict(trained, str(pictures[0]), str(tmp_path / "bad.jpg"), "nowhere.jpg", *map(str, pictures[1:]))
-    assert result.returncode == 3
-    lines = [line.rsplit(" ", 2) for line in result.stdout.splitlines()]
-    assert [line[0] for line in lines] == [str(path) for path in pictures]
-    rows = read_rows(trained.folder / "plots/predictions.csv")
-    assert [line[1] for line in lines] == [row["predicted"] for row in rows]
-    assert all(0.5 <= float(line[2]) <= 1 for line in lines)
-    errors = result.stderr.splitlines()
-    assert "bad.jpg: damaged" in errors[0]
-    assert errors[1] == "predict: nowhere.jpg: No such file or directory"
-    assert errors[2] == "predict: 2 of 6 pictures could not be read"
-    assert predict(trained, "--skip-bad", str(pictures[0]), "nowhere.jpg").returncode == 0
-    assert predict(trained, "--skip-bad", "nowhere.jpg").returncode == 3
-
-
-@pytest.mark.slow
-def test_predict_in_json_takes_any_format_and_name(trained: Project, tmp_path):
-    odd = tmp_path / "-rf \n<b>ä.jpg"
-    Image.fromarray(np.full((90, 90), 40000, np.uint16)).save(odd, "PNG")
-    result = predict(trained, "--json", "--", str(odd))
-    assert result.returncode == 0, result.stderr
-    (line,) = result.stdout.splitlines()
-    answer = json.loads(line)
-    assert answer["picture"] == str(odd)
-    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert answer["class"] == max(answer["probabilities"], key=answer["probabilities"].get)
-
-
 def test_a_missing_model_is_named(project: Project):
-    assert_one_line(predict(project, "x.jpg"), 3, "predict: model.keras: not found; `dvc repro train` makes it")
+    assert_one_line(export(project), 3, "export: model.keras: not found; `dvc repro train` makes it")
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "other card"])
@@ -124,8 +123,7 @@ def test_a_changed_model_is_refused(project: Project, model, harm):
     if harm == "other card":
         card = model.with_suffix(".json")
         card.write_text(card.read_text().replace('"sha256": "', '"sha256": "0'))
-    result = project.run("smallvision.predict", "--model", str(model), "x.jpg")
-    assert_one_line(result, 3, "not the model that", "describes")
+    assert_one_line(export(project, model), 3, "not the model that", "describes")
 
 
 def test_a_pickle_is_never_loaded(project: Project, tmp_path):
@@ -135,13 +133,13 @@ def test_a_pickle_is_never_loaded(project: Project, tmp_path):
 
     for name in ("model.pkl", "model.h5"):
         (tmp_path / name).write_bytes(pickle.dumps(Harm()))
-        result = project.run("smallvision.predict", "--model", str(tmp_path / name), "x.jpg")
+        result = export(project, tmp_path / name)
         assert_one_line(result, 3, "expected a .keras file; other formats can run code")
     assert not (tmp_path / "harmed").exists()
 
 
 @pytest.mark.slow
-def test_a_model_with_code_inside_is_refused(project: Project, model, tmp_path):
+def test_a_model_with_code_inside_is_refused(project: Project, model):
     """A Lambda layer carries Python bytecode; Keras' safe mode refuses it."""
     inputs = keras.Input((46, 46, 3))
     flat = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(lambda x: x * 2)(inputs))
@@ -149,9 +147,7 @@ def test_a_model_with_code_inside_is_refused(project: Project, model, tmp_path):
     card = json.loads(model.with_suffix(".json").read_text())
     card["sha256"] = hashlib.sha256(model.read_bytes()).hexdigest()
     model.with_suffix(".json").write_text(json.dumps(card))
-    (tmp_path / "x.jpg").write_bytes(jpeg(1))
-    result = project.run("smallvision.predict", "--model", str(model), str(tmp_path / "x.jpg"))
-    assert_one_line(result, 3, "cannot be loaded", "Lambda")
+    assert_one_line(export(project, model), 3, "cannot be loaded", "Lambda")
 
 
 def rewrite(path, **changes):
@@ -161,9 +157,8 @@ def rewrite(path, **changes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", ["cut", "an empty zip", "of three classes", "of another size", "of another card"])
-def test_a_file_that_is_no_model_of_ours_is_refused(project: Project, model, tmp_path, harm):
+def test_a_file_that_is_no_model_of_ours_is_refused(project: Project, model, harm):
     """Its hash is right, as whoever makes a hostile model would see to."""
-    (tmp_path / "x.jpg").write_bytes(jpeg(1))
     if harm == "cut":
         model.write_bytes(model.read_bytes()[:-1000])
     elif harm == "an empty zip":
@@ -173,13 +168,12 @@ def test_a_file_that_is_no_model_of_ours_is_refused(project: Project, model, tmp
         convnet.baseline(size, classes, 0).save(model)
     card = model.with_suffix(".json")
     rewrite(card, sha256=sha256_of(model), **({"colour": "red"} if harm == "of another card" else {}))
-    result = project.run("smallvision.predict", "--model", str(model), str(tmp_path / "x.jpg"))
     words = {
         "of three classes": "expected input 46x46x3 and output 1, received (46, 46, 3) and (3,)",
         "of another size": "expected input 46x46x3 and output 1, received (48, 48, 3) and (1,)",
         "of another card": "no card of a model",
     }
-    assert_one_line(result, 3, words.get(harm, "cannot be loaded"))
+    assert_one_line(export(project, model), 3, words.get(harm, "cannot be loaded"))
 
 
 @pytest.mark.parametrize(
@@ -239,9 +233,9 @@ def test_out_of_memory_is_named_and_the_old_model_stays(finished: Project):
 
 def test_tensorflow_that_cannot_be_loaded_is_no_bug(finished: Project):
     (finished.folder / "tensorflow.py").write_text("raise ImportError('libtensorflow_cc.so.2: failed to map\\nmore')")
-    picture = next(finished.pictures.rglob("*.jpg"))
-    result = finished.run("smallvision.predict", "--model", "model.keras", str(picture))
-    assert_one_line(result, 5, "predict: TensorFlow cannot be loaded: libtensorflow_cc.so.2: failed to map; free some")
+    assert_one_line(
+        export(finished), 5, "export: TensorFlow cannot be loaded: libtensorflow_cc.so.2: failed to map; free some"
+    )
 
 
 def test_a_model_of_other_pictures_is_refused(trained: Project, project: Project):
@@ -271,10 +265,7 @@ def test_the_answer_over_both_mirror_images(tmp_path, classes):
     keras.utils.set_random_seed(1)
     network = convnet.baseline(46, classes)
     both = modelfile.average_over_mirror(network)
-    save = partial(
-        modelfile.save_model, recipe="r", source="s", pictures="", classes=list("abc")[:classes], image_size=46
-    )
-    save(tmp_path / "model.keras", both)
+    save_model(tmp_path / "model.keras", both, classes=list("abc")[:classes])
     loaded = modelfile.load_model(tmp_path / "model.keras", modelfile.read_card(tmp_path / "model.keras"))
     pictures = np.random.default_rng(1).integers(0, 256, (5, 46, 46, 3), np.uint8)
     views = [modelfile.probabilities(network, view) for view in (pictures, pictures[:, :, ::-1])]
@@ -303,7 +294,11 @@ def test_a_fine_tuned_base_goes_through_every_stage(project: Project, tmp_path):
     assert metrics["backbone"] == "base.keras"
     assert len(metrics["weights"]) == 12
     assert project.evaluate().returncode == 0
-    assert predict(project, str(next((project.pictures / "test/cat").iterdir()))).returncode == 0
+    pictures = sorted((project.pictures / "test").rglob("*.jpg"))
+    result = project.run("smallvision.predict", "--model", "model.tflite", "--csv", *map(str, pictures))
+    assert [row["class"] for row in csv.DictReader(result.stdout.splitlines())] == [
+        row["predicted"] for row in read_rows(project.folder / "confusion.csv")
+    ]
 
 
 @pytest.mark.slow
@@ -318,3 +313,21 @@ def test_divergence_exits_6_and_keeps_the_old_model(trained: Project, project: P
     assert_one_line(result, 6, "train: the ", "loss became", "lower `lr`")
     assert (project.folder / "model.keras").read_bytes() == b"old"
     assert not (project.folder / "train.json").exists()
+
+
+def test_a_network_that_cannot_be_converted_does_not_cost_the_training(project: Project):
+    """What was written before is of use, and the next run has only the conversion left."""
+    write_zip(project.archive, kaggle_members(8))
+    assert project.split().returncode == 0
+    (project.folder / "model.tflite").mkdir()  # where the converted network cannot be put
+    result = project.train()
+    assert_one_line(result, 5, "train: ", "model.tflite")
+    assert project.evaluate().returncode == 0
+    (project.folder / "model.tflite").rmdir()
+    result = project.train()
+    assert result.returncode == 0
+    assert "going on after epoch 1 of 1" in result.stdout
+    assert (
+        read_litert(project.folder / "model.tflite")[1].weights
+        == modelfile.read_card(project.folder / "model.keras").weights
+    )

@@ -1,6 +1,7 @@
 """params.yaml, read as DVC reads it and checked before anything heavy is imported."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import dvc.utils.serialize
@@ -43,6 +44,13 @@ def test_a_whole_number_may_be_written_as_a_float(tmp_path):
     params = read(tmp_path, GOOD.replace("{epochs: 1}", "{epochs: 2.0}"))
     assert params.recipes["baseline"].epochs == 2
     assert isinstance(params.recipes["baseline"].epochs, int)
+
+
+def test_a_split_is_counts_or_shares(tmp_path):
+    assert read(tmp_path, GOOD).split.counts == {"train": 4, "validation": 2, "test": 2}
+    shares = read(tmp_path, GOOD.replace("train: 4, validation: 2, test: 2", "train: 0.7, validation: 0.15, test: .15"))
+    assert shares.split.by_share
+    assert sum(shares.split.sizes.values()) == pytest.approx(1)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
@@ -95,6 +103,12 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
             "expected a number of layers or a layer's name, received 0",
         ),
         ("{epochs: 1}", "{epochs: 1, backbone: vgg16, unfreeze: true}", "a layer's name, received True"),
+        ("train: 4", "train: 0.7", "split: train, validation and test are all pictures per class or all shares, rec"),
+        ("train: 4, validation: 2, test: 2", "train: 0.7, validation: 0.2, test: 0.2", "split: the shares of train, "),
+        ("train: 4", "train: 0", "split.train: expected a number of pictures, or a share between 0 and 1, received 0"),
+        ("train: 4", "train: 1.5", "split.train: expected a number of pictures, or a share between 0 and 1, received"),
+        ("train: 4", "train: true", "split.train: expected a number of pictures, or a share between 0 and 1, receiv"),
+        ("train: 4", "train: -0.5", "split.train: expected a number of pictures, or a share between 0 and 1, receiv"),
         ("train: 4", "trian: 4", "split.trian: there is no 'trian'; did you mean 'train'? (1 more wrong)"),
         ("test: 2,", "test: 2, tset: 2,", "split.tset: there is no 'tset'; did you mean 'test'?"),
         ("recipe: baseline", "recipe: baselin", "recipe: there is no 'baselin'; did you mean 'baseline'?"),
@@ -124,6 +138,16 @@ def test_a_wrong_value_is_named_with_what_was_expected(tmp_path, old, new, messa
 def test_a_file_that_is_none_is_named(tmp_path, content, message):
     with pytest.raises(ParameterError, match=message):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize(("old", "key"), [("lr: 1.0e-4", "lr"), ("epochs: 1", "epochs: 1, backbone: vgg16, unfreeze")])
+def test_a_bomb_of_anchors_is_named_and_not_written_out(tmp_path, old, key):
+    lists = ["&a [x, x, x, x, x, x, x, x, x]"]
+    lists += [f"&{new} [{', '.join(9 * [f'*{last}'])}]" for last, new in zip("abcdefg", "bcdefgh", strict=True)]
+    begin = time.monotonic()
+    with pytest.raises(ParameterError, match="received "):
+        read(tmp_path, GOOD.replace(old, f"{key}: [{', '.join(lists)}]", 1))
+    assert time.monotonic() - begin < 1
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,6 +1,8 @@
 """Any picture file becomes upright RGB, or a reason."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from smallvision.pictures import PictureError, decode, to_input
-from tests.conftest import jpeg, make_picture
+from tests.conftest import ROOT, jpeg, make_picture
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -140,6 +142,21 @@ def test_broken_exif_is_ignored():
 def test_what_cannot_be_used_gives_its_reason(data, reason):
     with pytest.raises(PictureError, match=reason):
         decode(data, min_side=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16"])
+def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path, mode):
+    path = tmp_path / "large.png"
+    Image.new(mode, (8900, 8900)).save(path, compress_level=1)
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nfrom smallvision.pictures import decode\n"
+        "decode(Path(sys.argv[1]).read_bytes())\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    # A process takes over the peak of the one that starts it, unless there is another between.
+    command = ["sh", "-c", '"$0" -c "$1" "$2"; true', sys.executable, code, str(path)]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert 200_000 < int(output) < 1_000_000  # kilobytes
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")

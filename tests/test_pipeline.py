@@ -135,6 +135,7 @@ def test_a_second_run_does_nothing(base: Repository):
         ("batch_size", 3, ["train", "evaluate"]),
         ("precision", "auto", ["train", "evaluate"]),
         ("device", "cpu", ["train", "evaluate"]),
+        ("class_weights", "balanced", ["train", "evaluate"]),
         ("recipe", "other", ["train", "evaluate"]),
         ("recipes.baseline.epochs", 2, ["train", "evaluate"]),
         ("split.train", 3, ["split", "train", "evaluate"]),
@@ -163,6 +164,14 @@ def test_a_wrong_parameter_stops_dvc_with_our_line(base: Repository):
     assert "Traceback" not in output
 
 
+def test_shares_in_place_of_counts(base: Repository):
+    shares = [f"split.{subset}={share}" for subset, share in (("train", 0.5), ("validation", 0.25), ("test", 0.25))]
+    output = base.run("dvc", "exp", "run", *(word for share in shares for word in ("-S", share)))
+    assert "cat, dog: 8 train, 4 validation, 4 test" in output
+    output = base.run("dvc", "exp", "run", "-S", "split.train=8", check=False)
+    assert "split: params.yaml: split: train, validation and test are all pictures per class or all shares" in output
+
+
 def test_an_experiment_in_the_workspace(base: Repository):
     base.run("dvc", "exp", "run", "--name", "slow", "-S", "lr=1e-5")
     assert "lr: 1e-05" in (base.folder / "params.yaml").read_text()
@@ -170,6 +179,10 @@ def test_an_experiment_in_the_workspace(base: Repository):
     assert changed == ("lr", {"old": 1e-4, "new": 1e-5, "diff": -9e-05})
     assert "val_acc" in base.run("dvc", "metrics", "diff", "--all")
     assert "slow" in base.run("dvc", "exp", "show", "--csv")
+    for pair in (("main", "slow"), ("main", "workspace"), ("slow", "workspace")):
+        compared = json.loads(base.run("python", "-m", "smallvision.compare", "--json", *pair))
+        assert compared["n"] == 4
+    assert (compared["only_a"], compared["only_b"]) == (0, 0)
 
 
 def test_experiments_beside_the_workspace_of_a_fresh_clone(base: Repository, tmp_path):
@@ -193,7 +206,7 @@ def test_metrics_and_plots_can_be_shown(base: Repository):
     assert shown["metrics/train.json"]["data"]["precision"] == "float32"
     base.run("dvc", "plots", "show")
     page = (base.folder / "dvc_plots/index.html").read_text()
-    assert all(name in page for name in ("val_acc", "val_loss", "confusion of the test pictures"))
+    assert all(name in page for name in ("val_acc", "val_loss", "confusion_matrix", "mistakes.png", "gradcam.png"))
 
 
 def test_a_fresh_clone_makes_the_same_metrics(base: Repository, tmp_path):

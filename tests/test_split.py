@@ -15,7 +15,8 @@ from smallvision.errors import InputError
 from smallvision.manifest import SUBSETS
 from smallvision.params import Split
 from smallvision.sources import name_of
-from stages.split import assign, split
+from smallvision.subsets import assign, assign_by_share, sizes_by_share
+from stages.split import split
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, make_picture, write_zip
 
 SIZES = {"train": 4, "validation": 2, "test": 2}
@@ -106,6 +107,92 @@ def test_no_group_of_duplicates_is_in_two_subsets(data):
     for label in set(labels):
         got = [subset for subset, each in zip(subsets, labels, strict=True) if each == label]
         assert {subset: got.count(subset) for subset in SUBSETS} == sizes
+
+
+SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
+shares = st.tuples(*[st.floats(0.01, 0.98)] * 3).map(lambda t: dict(zip(SUBSETS, (x / sum(t) for x in t), strict=True)))
+
+
+@given(st.integers(3, 5000), shares)
+def test_shares_are_kept_to_less_than_a_picture_but_never_to_none(count, shares):
+    sizes = sizes_by_share(count, shares)
+    assert sum(sizes.values()) == count
+    assert min(sizes.values()) >= 1
+    exact = [shares[subset] * count for subset in SUBSETS]
+    if min(exact) >= 1:
+        assert all(abs(sizes[subset] - quota) < 1 for subset, quota in zip(SUBSETS, exact, strict=True))
+
+
+@given(st.data())
+def test_by_share_no_group_is_in_two_subsets_and_every_class_is_in_each(data):
+    counts = data.draw(st.lists(st.integers(3, 30), min_size=2, max_size=4))
+    labels = [label for label, count in zip("abcd", counts, strict=False) for _ in range(count)]
+    sizes = {label: sizes_by_share(labels.count(label), data.draw(shares)) for label in dict.fromkeys(labels)}
+    share = data.draw(st.integers(0, 60))
+    group_of = data.draw(st.lists(st.integers(0, share), min_size=len(labels), max_size=len(labels)))
+    if data.draw(st.booleans()):  # no picture with two labels
+        group_of = [f"{label}{group}" for label, group in zip(labels, group_of, strict=True)]
+    groups = [[i for i, g in enumerate(group_of) if g == wanted] for wanted in dict.fromkeys(group_of)]
+    conflicts = any(len({labels[index] for index in group}) > 1 for group in groups)
+    distinct = {label: sum(label in {labels[i] for i in group} for group in groups) for label in sizes}
+    groups = [group for group in groups if len(group) > 1]
+    try:
+        subsets = assign_by_share(labels, groups, sizes)
+    except InputError as error:
+        assert "copies of a picture stay in one subset, which leaves none of" in str(error)
+        assert conflicts or min(distinct.values()) < 3
+        return
+    for group in groups:
+        assert len({subsets[index] for index in group}) == 1
+    got = {label: [s for s, each in zip(subsets, labels, strict=True) if each == label] for label in sizes}
+    assert all(set(found) == set(SUBSETS) for found in got.values())
+    if not groups:
+        assert {label: {s: found.count(s) for s in SUBSETS} for label, found in got.items()} == sizes
+        assert all(found == sorted(found, key=SUBSETS.index) for found in got.values())  # in order
+    if not conflicts:
+        most = max((len(group) for group in groups), default=1)
+        assert all(abs(got[label].count(s) - sizes[label][s]) <= most for label in sizes for s in SUBSETS)
+
+
+def test_shares_of_unbalanced_classes_keep_the_balance_in_every_subset(tmp_path):
+    members = {
+        f"{label}/{n}.jpg": jpeg(n + 100 * (label == "b")) for label, c in (("a", 20), ("b", 7)) for n in range(c)
+    }
+    members["a/3.jpg"] = b"no picture"
+    manifest = run_split(tmp_path, members, **SHARES)
+    assert manifest.counts == {
+        "a": {"train": 13, "validation": 3, "test": 3},
+        "b": {"train": 5, "validation": 1, "test": 1},
+    }
+    assert len(manifest.pictures) == 26
+    assert names(manifest, "train", "b") == [f"{n}.jpg" for n in range(5)]
+
+
+def test_what_shares_leave_over_is_left_out(tmp_path):
+    manifest = run_split(tmp_path, kaggle_members(10), train=0.3, validation=0.2, test=0.1)
+    assert manifest.counts["cat"] == {"train": 3, "validation": 2, "test": 1}
+    assert names(manifest, "test", "dog") == ["dog.5.jpg"]
+
+
+def test_by_share_copies_stay_together(tmp_path):
+    members = kaggle_members(10)
+    members["train/cat.9.jpg"] = members["train/cat.4.jpg"] = members["train/cat.2.jpg"]
+    manifest = run_split(tmp_path, members, **SHARES)
+    assert manifest.counts["cat"] == {"train": 7, "validation": 2, "test": 1}
+    assert {f"cat.{n}.jpg" for n in (2, 4, 9)} < set(names(manifest, "train", "cat"))
+
+
+def test_by_share_every_class_needs_a_picture_for_each_subset(tmp_path):
+    members = kaggle_members(4)
+    del members["train/dog.0.jpg"]
+    members["train/dog.1.jpg"] = b"no picture"
+    with pytest.raises(InputError, match=r"cat: have 4, need 3, dog: have 2, need 3 \(1 rejected\)"):
+        run_split(tmp_path, members, **SHARES)
+    members = kaggle_members(4)
+    members["train/dog.1.jpg"] = members["train/dog.2.jpg"] = members["train/dog.3.jpg"]
+    with pytest.raises(InputError, match="leaves none of dog for test; remove copies, or add"):
+        run_split(tmp_path, members, **SHARES)
+    assert written(tmp_path) == []
 
 
 def test_too_few_pictures_are_counted_before_anything_is_written(tmp_path):
@@ -220,6 +307,25 @@ def test_the_stage_reports_and_refuses(project: Project):
     project.write_params(text=PARAMS.replace("train: 4", "train: 40"))
     assert_one_line(project.split(), 3, "split: too few usable pictures: cat: have 8, need 44, dog: have 8, need 44")
     assert len(list((project.pictures / "train").rglob("*.jpg"))) == 8
+
+
+def test_the_locale_does_not_change_names(project: Project):
+    folder = project.folder / "pictures.zip"  # as `source` says
+    for number in range(8):
+        for label, seed in (("Käse", number), ("Öl", number + 50)):
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            (folder / label / f"ü{number}.jpg").write_bytes(jpeg(seed))
+    manifests = []
+    for environment in ({"PYTHONUTF8": "1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}):
+        for stage in (
+            ("stages.fetch", "data/raw/archive.zip"),
+            ("stages.split", "data/raw/archive.zip", "data/pictures"),
+        ):
+            result = project.run(*stage, **environment)
+            assert (result.returncode, result.stderr) == (0, "")
+        manifests.append((project.pictures / "manifest.json").read_text(encoding="utf-8"))
+    assert manifests[0] == manifests[1]
+    assert "Öl/ü7.jpg" in manifests[0]
 
 
 def test_the_stage_names_a_missing_archive(project: Project):

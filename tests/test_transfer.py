@@ -1,5 +1,6 @@
 """Heads on frozen bases, fine-tuning of exactly the layers asked for, and features kept between runs."""
 
+import pwd
 from dataclasses import replace
 
 import keras
@@ -208,6 +209,17 @@ def test_a_cache_that_cannot_be_used_costs_only_time(cache, capsys):
     cache.write_text("a file where the folder should be")
     assert features.compute_features(make_base(), TRAIN[0]).shape == (24, 11, 11, 8)
     assert "features are not kept" in capsys.readouterr().err
+
+
+def test_a_user_without_a_home_folder_has_no_cache(monkeypatch, capsys):
+    def no_entry(_):
+        raise KeyError
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", no_entry)
+    assert features.compute_features(make_base(), TRAIN[0]).shape == (24, 11, 11, 8)
+    assert "features are not kept: could not determine the home directory" in capsys.readouterr().err
 
 
 def test_what_fails_in_computing_is_not_taken_for_a_broken_cache(monkeypatch, capsys):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-NAMED = ("drawn", "kaggle", "microsoft")
+NAMED = ("drawn", "drawn3", "kaggle", "microsoft")
 
 
 def is_address(source: str) -> bool:

@@ -89,10 +89,10 @@ def _receive(address: str, shown: str, part: Path, note: Path, validator: str | 
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                 attempts += 1
                 if attempts == ATTEMPTS:
-                    raise NetworkError(f"{shown}: {_reason(error)}; try again later, {BY_HAND}") from None
+                    raise NetworkError(f"{shown}: {reason_of(error)}; try again later, {BY_HAND}") from None
                 time.sleep(BACK_OFF * 2**attempts)
             except (requests.RequestException, UnicodeError) as error:
-                raise NetworkError(f"{shown}: {_reason(error)}; check the address, {BY_HAND}") from None
+                raise NetworkError(f"{shown}: {reason_of(error)}; check the address, {BY_HAND}") from None
 
 
 def _validator_of(part: Path, note: Path, shown: str) -> str | None:
@@ -147,7 +147,7 @@ def _without_secrets(address: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path.split(';')[0]}"
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     # In the middle of a body, requests calls a timeout a ConnectionError.
     if any(isinstance(e, (requests.Timeout, urllib3.exceptions.ReadTimeoutError)) for e in (error, *error.args)):
         return "the server does not answer"

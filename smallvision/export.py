@@ -1,0 +1,171 @@
+"""`python -m smallvision.export --format FORMAT OUTPUT`: the model for other programs.
+
+Each takes float32 RGB in [0, 255], `(n, size, size, 3)`, and gives the probability of each class; class
+names and card are inside. Each is compared with the Keras model before it is put in place.
+"""
+
+import argparse
+import importlib.util
+import json
+import shutil
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smallvision.errors import InputError, ParameterError, SurroundingsError, run
+from smallvision.files import replacing
+from smallvision.inputs import find, read
+from smallvision.litert import TOLERANCE, Network, convert, deployable, label_lines, write_litert
+from smallvision.modelfile import Card, load_model, probabilities, read_card
+from smallvision.pictures import to_checked_input
+from smallvision.quiet import import_tensorflow, stderr_put_aside
+
+if TYPE_CHECKING:
+    import keras
+
+FORMATS = {"saved_model": "", "litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx"}
+PACKAGES = ("onnx", "onnxruntime", "tf2onnx")  # of the extra `export`
+COMPARED = 16  # pictures; of noise, where there are none
+REPRESENTATIVE = 200  # pictures on which the ranges of int8 are measured
+INT8_TOLERANCE = 0.05  # mean difference of a probability
+INT8_AGREEMENT = 0.9  # share of pictures that keep their class
+
+
+def export_saved_model(path: Path, network: "keras.Model", card: Card, pictures: np.ndarray) -> np.ndarray:
+    """Write a SavedModel and return what it says of `pictures`.
+
+    Its signature `serving_default` gives `probabilities` and `classes`; the latter and the card are in
+    `assets.extra` too, where programs may keep files of their own.
+    """
+    import keras
+    import tensorflow as tf
+
+    model, names = deployable(network), tf.constant(card.classes)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default",
+        lambda picture: {"probabilities": model(picture, training=False), "classes": names},
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "picture")],
+    )
+    archive.write_out(path, verbose=False)
+    extra = path / "assets.extra"
+    extra.mkdir()
+    (extra / "labels.txt").write_text(label_lines(card), encoding="utf-8")
+    (extra / "model.json").write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")
+    signature = tf.saved_model.load(path).signatures["serving_default"]
+    answers: np.ndarray = signature(picture=tf.constant(pictures, tf.float32))["probabilities"].numpy()
+    return answers
+
+
+def export_onnx(path: Path, network: "keras.Model", card: Card, pictures: np.ndarray) -> np.ndarray:
+    """Write an ONNX file, with `classes` and `card` as JSON in its metadata, and return what it says of `pictures`."""
+    import keras
+    import onnx
+    import onnxruntime
+
+    model = deployable(network)
+    signature = [keras.InputSpec("float32", (None, *model.input_shape[1:]), name="picture")]
+    with warnings.catch_warnings(), stderr_put_aside():
+        warnings.simplefilter("ignore", FutureWarning)  # of np.object, which tf2onnx asks for
+        model.export(path, format="onnx", verbose=False, input_signature=signature)
+    content = onnx.load(path)
+    onnx.helper.set_model_props(content, {"classes": json.dumps(card.classes), "card": json.dumps(asdict(card))})
+    onnx.save(content, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (answers,) = session.run(None, {session.get_inputs()[0].name: pictures.astype(np.float32)})
+    return np.asarray(answers)
+
+
+def representative_pictures(folder: Path, image_size: int) -> np.ndarray:
+    """Read up to `REPRESENTATIVE` pictures, spread evenly over a folder: uint8 `(n, size, size, 3)`."""
+    names = find([str(folder)], allow_urls=False)
+    chosen = np.linspace(0, len(names) - 1, min(REPRESENTATIVE, len(names))).astype(int)
+    return np.stack([to_checked_input(read(names[index]), image_size) for index in chosen])
+
+
+def check(kind: str, answers: np.ndarray, expected: np.ndarray, output: Path) -> str:
+    """Compare probabilities with Keras', and say how near they are.
+
+    Raises:
+        InputError: not near enough.
+    """
+    differences = np.abs(answers - expected)
+    if kind != "litert_int8":
+        if not differences.max() <= TOLERANCE:
+            raise InputError(
+                f"{output}: probabilities differ from Keras' by up to {differences.max():.2g}, "
+                f"more than {TOLERANCE:g}; choose another format"
+            )
+        return f"differs from Keras by {differences.max():.1g} at most"
+    same = float((answers.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    if not (differences.mean() <= INT8_TOLERANCE and same >= INT8_AGREEMENT):
+        raise InputError(
+            f"{output}: in int8 {same:.1%} of {len(answers)} pictures keep their class, and probabilities differ by "
+            f"{differences.mean():.2g} on average; use --format litert"
+        )
+    return f"{same:.1%} of {len(answers)} pictures keep their class, mean difference {differences.mean():.1g}"
+
+
+def export(kind: str, network: "keras.Model", card: Card, output: Path, pictures: Path) -> str:
+    """Write the model in another format; say how near it is to Keras."""
+    size = card.image_size
+    noise = np.random.default_rng(0).integers(0, 256, (COMPARED, size, size, 3), np.uint8)
+    shown = representative_pictures(pictures, size) if kind == "litert_int8" else noise
+    expected = probabilities(network, shown)
+    if kind in ("litert", "litert_int8"):
+        content = convert(network, shown if kind == "litert_int8" else None)
+        lite = Network(content, str(output))
+        found = check(kind, np.concatenate([lite.probabilities(row[np.newaxis]) for row in shown]), expected, output)
+        write_litert(output, content, card)
+    elif kind == "onnx":
+        with replacing(output) as part:
+            found = check(kind, export_onnx(part, network, card, shown), expected, output)
+    else:
+        part = output.with_name(f"part-{output.name}")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            found = check(kind, export_saved_model(part, network, card, shown), expected, output)
+            part.rename(output)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return found
+
+
+def size_of(output: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder."""
+    files = output.rglob("*") if output.is_dir() else [output]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m smallvision.export", description="Write the model for others.")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="the file, or for saved_model the folder, to write")
+    parser.add_argument("--format", required=True, choices=FORMATS)
+    parser.add_argument("--model", type=Path, default=Path("data/models/model.keras"), help="default: %(default)s")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        default=Path("data/pictures/train"),
+        help="folder of pictures to measure int8's ranges on (default: %(default)s)",
+    )
+    arguments = parser.parse_args()
+    kind, output = arguments.format, arguments.output
+    if output.suffix != FORMATS[kind] and kind != "saved_model":
+        raise ParameterError(f"{output}: expected a name that ends in {FORMATS[kind]}")
+    if kind == "saved_model" and output.exists():
+        raise ParameterError(f"{output}: exists; remove it, or choose another name")
+    if kind == "onnx" and (missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]):
+        raise SurroundingsError(f'{", ".join(missing)}: not installed; `pip install "smallvision[export]"` does it')
+    card = read_card(arguments.model)
+    import_tensorflow()
+    network = load_model(arguments.model, card)
+    found = export(kind, network, card, output, arguments.pictures)
+    print(f"export: {output}: {size_of(output) / 1e6:.1f} MB, {found}")
+
+
+if __name__ == "__main__":
+    run("export", main)

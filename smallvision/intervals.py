@@ -1,0 +1,68 @@
+"""How much of a share, or of a difference between two, luck may account for."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+from scipy.stats import binomtest
+
+CONFIDENCE = 0.95
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95% interval of a share.
+
+    Source: E. B. Wilson, "Probable Inference", JASA 22 (1927), as implemented by SciPy.
+    """
+    interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How many pictures both revisions, one of them, or neither got right."""
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+
+    @property
+    def n(self) -> int:
+        """The number of pictures."""
+        return self.both + self.only_a + self.only_b + self.neither
+
+
+def difference_interval(pairs: Pairs) -> tuple[float, float]:
+    """Return the 95% interval of the accuracy of B minus that of A.
+
+    Source: R. G. Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
+    paired data", Statistics in Medicine 17 (1998), method 10.
+    """
+    # In the paper's letters; its first proportion is B's.
+    e, f, g, h, n = pairs.both, pairs.only_b, pairs.only_a, pairs.neither, pairs.n
+    p_b, p_a = (e + f) / n, (e + g) / n
+    (low_b, high_b), (low_a, high_a) = wilson(e + f, n), wilson(e + g, n)
+    margins = (e + f) * (g + h) * (e + g) * (f + h)
+    excess: float = e * h - f * g
+    if excess > 0:
+        excess = max(excess - n / 2, 0)
+    phi = excess / sqrt(margins) if margins else 0.0
+
+    def combine(x: float, y: float) -> float:
+        return sqrt(max(x * x - 2 * phi * x * y + y * y, 0))
+
+    difference = p_b - p_a
+    return (
+        difference - combine(p_b - low_b, high_a - p_a),
+        difference + combine(high_b - p_b, p_a - low_a),
+    )
+
+
+def mcnemar(pairs: Pairs) -> float:
+    """Return the two-sided p of the exact test: would as many of the pictures that only one got right go to one side?
+
+    Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12 (1947), with the binomial distribution, as implemented by SciPy.
+    """
+    discordant = pairs.only_a + pairs.only_b
+    return float(binomtest(pairs.only_a, discordant).pvalue) if discordant else 1.0

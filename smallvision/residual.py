@@ -1,0 +1,54 @@
+"""A small residual network, for training from scratch. It knows nothing of the pipeline."""
+
+import keras
+from keras import Input, Model, layers
+
+from smallvision.convnet import output_layer
+
+WIDTHS = (64, 128, 256)
+
+
+def residual(image_size: int, class_count: int, dropout: float = 0) -> Model:
+    """Build a residual network of 1.2 million parameters.
+
+    Args:
+        image_size: side of the square RGB input in [0, 1], pixels, at least 46.
+        class_count: number of classes.
+        dropout: share of the pooled features dropped in training.
+
+    Returns:
+        A model as `convnet.baseline` returns.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; the shortcut that averages before it
+    halves from He et al., "Bag of Tricks for Image Classification", CVPR 2019, figure 2c.
+    """
+    picture = Input((image_size, image_size, 3))
+    features = _convolution(WIDTHS[0] // 2, stride=2)(picture)
+    features = layers.ReLU()(_normalisation()(features))
+    features = layers.MaxPooling2D(2)(features)
+    for width in WIDTHS:
+        features = _block(features, width)
+    features = layers.GlobalAveragePooling2D()(features)
+    if dropout:
+        features = layers.Dropout(dropout)(features)
+    return Model(picture, output_layer(class_count)(features), name="residual")
+
+
+def _block(features: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    """Two convolutions, the first of which halves the sides, and a shortcut around them."""
+    inside = _convolution(width, stride=2)(features)
+    inside = layers.ReLU()(_normalisation()(inside))
+    inside = _normalisation()(_convolution(width)(inside))
+    around = layers.AveragePooling2D(2, padding="same")(features)
+    around = _normalisation()(layers.Conv2D(width, 1, use_bias=False)(around))
+    return layers.ReLU()(layers.add([inside, around]))
+
+
+def _normalisation() -> layers.Layer:
+    # Keras' 0.99 remembers a hundred steps, several epochs of a few hundred pictures.
+    return layers.BatchNormalization(momentum=0.9)
+
+
+def _convolution(width: int, stride: int = 1) -> layers.Layer:
+    # Batch normalisation follows, which makes a bias of no effect.
+    return layers.Conv2D(width, 3, strides=stride, padding="same", use_bias=False, kernel_initializer="he_normal")
