@@ -33,7 +33,14 @@ def model_file(tmp_path_factory) -> Path:
     keras.utils.set_random_seed(5)
     path = tmp_path_factory.mktemp("models") / "model.keras"
     card = save_model(
-        path, baseline(46, 2), recipe="baseline", source="drawn", pictures="0" * 64, classes=CLASSES, image_size=46
+        path,
+        baseline(46, 2),
+        recipe="baseline",
+        source="drawn",
+        pictures="0" * 64,
+        classes=CLASSES,
+        image_size=46,
+        parameters={},
     )
     metrics = {**card.ids, "acc": 0.897, "acc_low": 0.8766, "acc_high": 0.9143, "n": 1000}
     path.with_name("test.json").write_text(json.dumps(metrics))
