@@ -14,14 +14,14 @@ from smallvision.errors import InputError, run
 from smallvision.modelfile import Card, load_model, probabilities, read_card
 from smallvision.pictures import to_input
 from smallvision.quiet import import_tensorflow
-from smallvision.sources.drawn import COUNT, SEED, SPECIES, draw_picture
+from smallvision.sources.drawn import DRAWN, SEED, SPECIES, draw_picture
 
 if TYPE_CHECKING:
     import keras
 
 MODEL = Path("data/models/model.keras")
 SIDE, GAP, MAPS, TEXT = 108, 4, 8, 150  # pixels; maps of a layer
-NUMBER = COUNT + 9  # cat.2009: the archive ends before it, so no training has seen it
+NUMBER = DRAWN["cat"] + 9  # cat.2009: the archive ends before it, so no training has seen it
 
 
 def draw_cat(image_size: int) -> np.ndarray:
