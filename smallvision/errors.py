@@ -74,6 +74,18 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
 
 
+_received: list[int] = []  # the signal that asked this process to end
+
+
+def check_stopped() -> None:
+    """Raise what a signal raised, once more: a library may have swallowed it (seen once in a training).
+
+    Called between the steps of whatever takes long.
+    """
+    if _received:
+        raise KeyboardInterrupt
+
+
 def run(name: str, main: Callable[[], None]) -> NoReturn:
     """Run `main` and end the process with the exit code of what happened.
 
@@ -81,17 +93,10 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     """
     if sys.getfilesystemencoding() != "utf-8":  # LC_ALL=C PYTHONUTF8=0: a file could not be named ü
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
-    received: list[int] = []
 
     def stop(number: int, _frame: object) -> NoReturn:
-        received.append(number)
+        _received.append(number)
         signal.signal(number, signal.SIG_DFL)  # the second one ends the process whatever it is doing
-        # A library may swallow the exception (seen once in a training): raise it again until it arrives.
-        signal.signal(signal.SIGALRM, again)
-        signal.setitimer(signal.ITIMER_REAL, 3, 3)
-        raise KeyboardInterrupt
-
-    def again(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -115,15 +120,15 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     except UserError as error:
         _fail(name, str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail(name, "interrupted", 128 + (received or [signal.SIGINT])[0])
+        _fail(name, "interrupted", 128 + (_received or [signal.SIGINT])[0])
     except BrokenPipeError:
         _drop_stdout()  # the reader (`| head`) has gone
         sys.exit(128 + signal.SIGPIPE)
     except MemoryError:
         _fail(name, OUT_OF_MEMORY, 5, leave=os._exit)
     except Exception as error:
-        if received:  # which a library has turned into an error of its own
-            _fail(name, "interrupted", 128 + received[0])
+        if _received:  # which a library has turned into an error of its own
+            _fail(name, "interrupted", 128 + _received[0])
         # TensorFlow's, by name: this module must not import it.
         if type(error).__name__ == "ResourceExhaustedError":
             _fail(name, OUT_OF_MEMORY, 5, leave=os._exit)
@@ -143,7 +148,6 @@ def _drop_stdout() -> None:
 
 def _fail(name: str, message: str, code: int, leave: Callable[[int], NoReturn] = sys.exit) -> NoReturn:
     """End with one line. Out of memory, leave with `os._exit`: TensorFlow's part of `sys.exit` may hang then."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
     try:
         sys.stdout.flush()
     except OSError:

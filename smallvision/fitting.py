@@ -12,7 +12,7 @@ import numpy as np
 from smallvision.balance import weigher
 from smallvision.batches import Inputs, evaluation_batches, training_batches
 from smallvision.checkpoints import Checkpoints, State
-from smallvision.errors import DivergedError
+from smallvision.errors import DivergedError, check_stopped
 from smallvision.params import Augment
 
 CROSS_ENTROPY = "cross_entropy"
@@ -72,7 +72,11 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         self._epoch, self._start = epoch + 1, time.monotonic()
 
+    def on_test_batch_end(self, batch: int, logs: object = None) -> None:
+        check_stopped()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        check_stopped()
         if not math.isfinite(logs["loss"]):
             raise DivergedError(f"the loss became {logs['loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`")
 

@@ -6,6 +6,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tqdm import tqdm
 
 from smallvision.batches import Inputs, evaluation_batches
+from smallvision.errors import check_stopped
 
 
 def run_model(model: tf.keras.Model, inputs: Inputs, *, mirror: bool = False) -> np.ndarray:
@@ -29,4 +30,8 @@ def run_model(model: tf.keras.Model, inputs: Inputs, *, mirror: bool = False) ->
     batches = evaluation_batches(inputs, np.zeros(len(inputs)))
     frozen = convert_variables_to_constants_v2(tf.function(compute).get_concrete_function(batches.element_spec[0]))
     progress = tqdm(batches, desc=model.name, unit="batch", leave=False, disable=None)
-    return np.concatenate([frozen(batch)[0].numpy() for batch, _ in progress])
+    outputs = []
+    for batch, _ in progress:
+        check_stopped()
+        outputs.append(frozen(batch)[0].numpy())
+    return np.concatenate(outputs)

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +26,12 @@ from smallvision.errors import ParameterError
 def _whole(value: object) -> object:
     """30.0 is a whole number (`dvc exp run -S` writes it when asked to); 30.5 and true are not."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _number(value: object) -> object:
+    """'1e-4' in quotes is a number too."""
+    is_number = isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value, re.I | re.A)
+    return float(str(value)) if is_number else value
 
 
 def _layers(value: object) -> object:
@@ -51,7 +58,7 @@ Size = Annotated[int | float, PlainValidator(_size)]
 # Four convolutions and poolings leave nothing of a picture below 46 pixels.
 ImageSize = Annotated[Whole, Field(ge=46, le=1024)]
 BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
-LearningRate = Annotated[float, Field(gt=0)]
+LearningRate = Annotated[float, BeforeValidator(_number), Field(gt=0)]
 Epochs = Annotated[Whole, Field(ge=1, le=100_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -27,19 +27,19 @@ def residual(image_size: int, class_count: int, dropout: float = 0) -> Model:
     features = layers.ReLU()(_normalisation()(features))
     features = layers.MaxPooling2D(2)(features)
     for width in WIDTHS:
-        features = _block(features, width)
+        features = _block(features, width, stride=1 if width == WIDTHS[0] else 2)
     features = layers.GlobalAveragePooling2D()(features)
     if dropout:
         features = layers.Dropout(dropout)(features)
     return Model(picture, output_layer(class_count)(features), name="residual")
 
 
-def _block(features: keras.KerasTensor, width: int) -> keras.KerasTensor:
-    """Two convolutions, the first of which halves the sides, and a shortcut around them."""
-    inside = _convolution(width, stride=2)(features)
+def _block(features: keras.KerasTensor, width: int, stride: int) -> keras.KerasTensor:
+    """Two convolutions, the first of which divides the sides by the stride, and a shortcut around them."""
+    inside = _convolution(width, stride)(features)
     inside = layers.ReLU()(_normalisation()(inside))
     inside = _normalisation()(_convolution(width)(inside))
-    around = layers.AveragePooling2D(2, padding="same")(features)
+    around = layers.AveragePooling2D(stride, padding="same")(features) if stride > 1 else features
     around = _normalisation()(layers.Conv2D(width, 1, use_bias=False)(around))
     return layers.ReLU()(layers.add([inside, around]))
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smallvision import backbones, devices
-from smallvision.calibration import fit_temperature, scale, with_temperature
 from smallvision.errors import run
 from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.litert import save_litert
@@ -83,6 +82,27 @@ def predict_validation(network: "keras.Model", recipe: Recipe, pictures: Picture
     return probabilities(average_over_mirror(network) if recipe.mirror_test else network, pictures)
 
 
+def fit_options(params: Params, labels: np.ndarray) -> dict[str, Any]:
+    """Return the options of `fitting.fit` that parameters decide; `labels` are those of the training pictures."""
+    from smallvision import balance, precision
+
+    recipe = params.recipes[params.recipe]
+    return {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size or params.batch_size,
+        "lr": recipe.lr or params.lr,
+        "seed": params.seed,
+        "optimizer": recipe.optimizer,
+        "weight_decay": recipe.weight_decay,
+        "schedule": recipe.schedule,
+        "warmup": recipe.warmup,
+        "label_smoothing": recipe.label_smoothing,
+        # A base is used in the arithmetic its weights are kept in.
+        "precision": "float32" if recipe.backbone else precision.choose(params.precision),
+        "class_weight": balance.balanced_weights(labels) if params.class_weights == "balanced" else None,
+    }
+
+
 def train(params: Params, image_size: int, folder: Path, model: Path, metrics: Path, history: Path) -> None:
     """Fit the network of the chosen recipe, going on where an earlier run ended, and write what came of it."""
     start = time.monotonic()
@@ -93,51 +113,27 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     labelled = [(train, np.array(manifest.labels("train"))), (validation, np.array(manifest.labels("validation")))]
 
     import_tensorflow()
-    from smallvision import balance, precision
     from smallvision.checkpoints import Checkpoints, training_key
+    from smallvision.tensorboard import also_log
 
     device = devices.choose(params.device)
-    # A base is used in the arithmetic its weights are kept in.
-    arithmetic = "float32" if recipe.backbone else precision.choose(params.precision)
-    options: dict[str, Any] = {
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size or params.batch_size,
-        "lr": recipe.lr or params.lr,
-        "seed": params.seed,
-        "optimizer": recipe.optimizer,
-        "weight_decay": recipe.weight_decay,
-        "schedule": recipe.schedule,
-        "warmup": recipe.warmup,
-        "label_smoothing": recipe.label_smoothing,
-        "precision": arithmetic,
-        "class_weight": balance.balanced_weights(labelled[0][1]) if params.class_weights == "balanced" else None,
-    }
+    options = fit_options(params, labelled[0][1])
     pictures = sha256_of(folder / "manifest.json")
     facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": pictures, "device": device}
     checkpoints = Checkpoints(model.with_name(f"{model.stem}-checkpoints") / training_key(options | facts))
-    fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
-    results = {"source": manifest.source, "recipe": params.recipe, "device": device, "precision": arithmetic}
+    results = {
+        "source": manifest.source, "recipe": params.recipe, "device": device, "precision": options["precision"]
+    }  # fmt: skip
     report: Callable[[History], None] = partial(write_results, metrics, history, results)
     if params.tensorboard:
-        from smallvision.tensorboard import also_log
-
         report = also_log(report, Path("data/tensorboard", f"{params.recipe}-{checkpoints.folder.name}"))
+    fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
     with own_errors(train, validation):
         result, used = fit_recipe(
-            recipe,
-            image_size,
-            len(manifest.classes),
-            *labelled,
-            augment=recipe.augment,
-            checkpoints=checkpoints,
-            report=report,
-            **options,
-        )
-        predicted = predict_validation(result.model, recipe, validation)
-    labels = labelled[1][1]
-    temperature = round(fit_temperature(predicted, labels), 4)
-    network = average_over_mirror(result.model) if recipe.mirror_test else result.model
-    network = with_temperature(network, temperature)
+            recipe, image_size, len(manifest.classes), *labelled,
+            augment=recipe.augment, checkpoints=checkpoints, report=report, **options,
+        )  # fmt: skip
+        network, final = finish(result.model, recipe, *labelled[1])
     card = save_model(
         model,
         network,
@@ -150,7 +146,6 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         parameters=recipe.model_dump(mode="json") | options | used | {"device": device, "image_size": image_size},
     )
     seconds = time.monotonic() - start + result.earlier
-    final = {"temperature": temperature, **_score(scale(predicted, temperature), labels)}
     write_results(metrics, history, results | card.ids | used, result.history, **final, seconds=seconds)
     # After everything that took long to compute, so that nothing is lost if the network cannot be converted.
     samples = validation[np.arange(min(COMPARED, len(validation)))]
@@ -163,10 +158,22 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     )
 
 
-def _score(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def finish(
+    network: "keras.Model", recipe: Recipe, pictures: Pictures, labels: np.ndarray
+) -> tuple["keras.Model", dict[str, float]]:
+    """Return the network to be saved, over both mirror images if the recipe wants it and calibrated.
+
+    And what it is worth on the validation pictures: `temperature`, accuracy and cross-entropy.
+    """
+    from smallvision.calibration import fit_temperature, scale, with_temperature
+
+    predicted = predict_validation(network, recipe, pictures)
+    temperature = round(fit_temperature(predicted, labels), 4)
+    predicted = scale(predicted, temperature)
     right = (predicted.argmax(axis=1) == labels).mean()
     loss = -np.log(predicted[np.arange(len(labels)), labels]).mean()
-    return {"final_val_acc": float(right), "final_val_loss": float(loss)}
+    final = {"temperature": temperature, "final_val_acc": float(right), "final_val_loss": float(loss)}
+    return with_temperature(average_over_mirror(network) if recipe.mirror_test else network, temperature), final
 
 
 def write_results(metrics: Path, csv: Path, facts: dict[str, str], history: "History", **more: float) -> None:

@@ -37,7 +37,7 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
         ("os.kill(os.getpid(), 2)", 130, "stage: interrupted"),
         ("try: os.kill(os.getpid(), 2)\n    except BaseException: raise ValueError", 130, "stage: interrupted"),
         (
-            "import time\n    try: os.kill(os.getpid(), 15)\n    except BaseException: pass\n    time.sleep(30)",
+            "try: os.kill(os.getpid(), 15)\n    except BaseException: pass\n    check_stopped()",
             143,
             "stage: interrupted",
         ),

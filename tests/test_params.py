@@ -29,8 +29,18 @@ def test_the_projects_own_file_is_valid():
 
 @pytest.mark.parametrize(
     ("written", "value"),
-    [("1e-05", 1e-5), ("1e-4", 1e-4), ("1.0e-4", 1e-4), ("0.0001", 1e-4), ("1", 1.0), (".5", 0.5), ("1e400", None)],
-)
+    [
+        ("1e-05", 1e-5),
+        ("1e-4", 1e-4),
+        ("1.0e-4", 1e-4),
+        ("0.0001", 1e-4),
+        ("1", 1.0),
+        (".5", 0.5),
+        ("'1e-4'", 1e-4),
+        ('"0.5"', 0.5),
+        ("1e400", None),
+    ],
+)  # fmt: skip
 def test_a_float_is_accepted_however_it_is_written(tmp_path, written, value):
     text = GOOD.replace("lr: 1.0e-4", f"lr: {written}")
     if value is None:
@@ -61,7 +71,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
     ("old", "new", "message"),
     [
         ("lr: 1.0e-4", "lr: abc", "lr: expected a valid number, received 'abc'"),
-        ("lr: 1.0e-4", "lr: '1e-4'", "lr: expected a valid number, received '1e-4'"),
+        ("lr: 1.0e-4", "lr: '1e-4x'", "lr: expected a valid number, received '1e-4x'"),
         ("lr: 1.0e-4", "lr: -1", "lr: expected greater than 0, received -1"),
         ("lr: 1.0e-4", "lr: 0", "lr: expected greater than 0"),
         ("lr: 1.0e-4", "lr: .inf", "lr: expected a finite number, received inf"),
