@@ -166,7 +166,7 @@ def test_the_gradients_differ_as_it_says():
         loss = keras.losses.binary_crossentropy(np.repeat([[0.0], [1.0]], 10, axis=0), answers)
     kernels = [model.layers[index].kernel for index in (0, 9)]
     first, large = (float(np.abs(slope).mean()) / 20 for slope in tape.gradient(loss, [k.value for k in kernels]))
-    assert (round(first, 3), round(large, 5)) == (0.001, 0.00002)
+    assert f"{first:.4f} on average in the first convolution and {large:.6f} in the large dense layer" in plain(TEXT)
     assert 45 < first / large < 55
 
 
