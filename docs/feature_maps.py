@@ -14,14 +14,14 @@ from smallvision.errors import InputError, run
 from smallvision.modelfile import Card, load_model, probabilities, read_card
 from smallvision.pictures import to_input
 from smallvision.quiet import import_tensorflow
-from smallvision.sources.drawn import COUNT, SEED, SPECIES, draw_picture
+from smallvision.sources.drawn import DRAWN, SEED, SPECIES, draw_picture
 
 if TYPE_CHECKING:
     import keras
 
 MODEL = Path("data/models/model.keras")
 SIDE, GAP, MAPS, TEXT = 108, 4, 8, 150  # pixels; maps of a layer
-NUMBER = COUNT + 9  # cat.2009: the archive ends before it, so no training has seen it
+NUMBER = DRAWN["cat"] + 9  # cat.2009: the archive ends before it, so no training has seen it
 
 
 def draw_cat(image_size: int) -> np.ndarray:
@@ -83,19 +83,19 @@ def draw_sheet(picture: np.ndarray, layers: dict[str, np.ndarray], answer: str) 
     for row, (name, maps) in enumerate(layers.items(), 1):
         height, width, channels = maps.shape
         grey = (255 * maps / np.maximum(maps.max(axis=(0, 1)), 1e-9)).round().astype(np.uint8)
-        text = f"{height} x {width} x {channels}\n{channels - _active(maps)} maps are empty"
+        text = f"{height} x {width} x {channels}\nempty maps: {_empty(maps)}"
         draw_row(row, name, text, [Image.fromarray(grey[..., index]) for index in strongest(maps, MAPS)])
     return sheet
 
 
-def _active(maps: np.ndarray) -> int:
-    return int(maps.any(axis=(0, 1)).sum())
+def _empty(maps: np.ndarray) -> int:
+    return int((~maps.any(axis=(0, 1))).sum())
 
 
 def describe(card: Card, predicted: np.ndarray) -> str:
     """Say in words what the network takes the picture for."""
     best = int(predicted.argmax())
-    return f"the network's answer: {card.classes[best]}, {predicted[best]:.3f}"
+    return f"the network's answer: {card.classes[best]}, {predicted[best]:.1%}"
 
 
 def main() -> None:
@@ -108,7 +108,7 @@ def main() -> None:
     picture = draw_cat(card.image_size)
     predicted = probabilities(model, picture[None])[0]
     sheet = draw_sheet(picture, feature_maps(convnet, picture), describe(card, predicted))
-    sheet.quantize(64).save("docs/feature_maps.png", optimize=True)
+    sheet.quantize(160).save("docs/feature_maps.png", optimize=True)
 
 
 if __name__ == "__main__":

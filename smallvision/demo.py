@@ -149,7 +149,7 @@ class Page:
                     (answer.heat, f"bright is what spoke for {best}"),
                 ):
                     with ui.column().classes("flex-1 gap-1"):
-                        ui.image(image).classes("w-full rounded").props(f'alt="{caption}"')
+                        ui.image(image).classes("w-full rounded").props["alt"] = caption
                         ui.label(caption).classes("text-sm text-gray-700")
 
 

@@ -20,7 +20,7 @@ from smallvision.pictures import PictureError
 from tests.conftest import Project, assert_one_line, jpeg
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-CLASSES = ["cat", "<b>dog</b>"]
+CLASSES = ["cat", '<b>"dog"</b>']
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,14 @@ def model_file(tmp_path_factory) -> Path:
     keras.utils.set_random_seed(5)
     path = tmp_path_factory.mktemp("models") / "model.keras"
     card = save_model(
-        path, baseline(46, 2), recipe="baseline", source="drawn", pictures="0" * 64, classes=CLASSES, image_size=46
+        path,
+        baseline(46, 2),
+        recipe="baseline",
+        source="drawn",
+        pictures="0" * 64,
+        classes=CLASSES,
+        image_size=46,
+        parameters={},
     )
     metrics = {**card.ids, "acc": 0.897, "acc_low": 0.8766, "acc_high": 0.9143, "n": 1000}
     path.with_name("test.json").write_text(json.dumps(metrics))
@@ -148,6 +155,8 @@ def test_a_person_drops_pictures_in_a_browser(address, tmp_path):
         assert 50 <= float(probability.rstrip("%")) <= 100
         images = browser.find_elements(By.CSS_SELECTOR, "#result img")
         assert len(images) == 2
+        captions = [image.get_dom_attribute("alt") for image in images]
+        assert captions == ["the picture", f"bright is what spoke for {name}"]
         sizes = "return [...document.querySelectorAll('#result img')].map(i => [i.naturalWidth, i.naturalHeight])"
         wait.until(lambda _: browser.execute_script(sizes) == [[60, 50], [60, 50]])
 

@@ -1,5 +1,6 @@
 """docs/network.md says what the network is and computes; the drawing of its maps shows that."""
 
+import io
 import re
 
 import keras
@@ -144,6 +145,36 @@ def test_the_rmsprop_code_takes_keras_steps():
         optimizer.apply([gradient], [variable])
         weight, size = python_blocks()["rmsprop"](weight, gradient, size)
     np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-5)
+
+
+def test_the_gradients_differ_as_it_says():
+    import tensorflow as tf
+
+    from smallvision.pictures import to_input
+    from smallvision.sources.drawn import SEED, SPECIES, draw_picture
+
+    files = []
+    for species in ("cat", "dog"):
+        for number in range(10):
+            file = io.BytesIO()
+            draw_picture(species, np.random.default_rng([SEED, SPECIES.index(species), number])).save(file, "PNG")
+            files.append(to_input(file.getvalue(), 150))
+    keras.utils.set_random_seed(42)
+    model = baseline(150, 2)
+    with tf.GradientTape() as tape:
+        answers = model(np.stack(files).astype(np.float32) / 255)
+        loss = keras.losses.binary_crossentropy(np.repeat([[0.0], [1.0]], 10, axis=0), answers)
+    kernels = [model.layers[index].kernel for index in (0, 9)]
+    first, large = (float(np.abs(slope).mean()) / 20 for slope in tape.gradient(loss, [k.value for k in kernels]))
+    assert f"{first:.4f} on average in the first convolution and {large:.6f} in the large dense layer" in plain(TEXT)
+    assert 45 < first / large < 55
+
+
+def test_the_figures_of_the_photographs_are_those_of_the_results():
+    results = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    for figure in ("73.2%", "80.2%", "83 to 85%"):
+        assert figure in TEXT
+        assert figure in results
 
 
 def test_the_numbers_of_loss_and_sigmoid():
