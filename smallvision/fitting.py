@@ -154,7 +154,7 @@ def compile_network(
     model.compile(
         optimizer=optimizer,
         loss=loss(label_smoothing=label_smoothing),
-        metrics=["acc", cross_entropy(name=CROSS_ENTROPY)],
+        weighted_metrics=["acc", cross_entropy(name=CROSS_ENTROPY)],
         steps_per_execution=steps_per_execution,
     )
 
@@ -198,7 +198,8 @@ def fit(
             best epoch go by the cross-entropy with the labels as they are.
         seed: of the weights and the order of the pictures.
         augment: random changes of the training pictures; validation pictures are never changed.
-        class_weight: what the loss of a training picture of each class counts; validation is never weighted.
+        class_weight: what a picture of each class counts, in the loss and in accuracy and cross-entropy, of
+            training and validation alike. Weights that balance the classes make `val_acc` the balanced accuracy.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
         checkpoints: where the state after each epoch is kept, and looked for first.
         report: is called with the history so far after each epoch.
@@ -228,13 +229,18 @@ def fit(
         _go_on(model, watch, state)
         print(f"going on after epoch {len(state.history)} of {epochs}, where an earlier run ended", flush=True)
     done = len(watch.history)
-    batches = training_batches(*train, batch_size, seed, augment, first_epoch=done)
+    batches = [
+        training_batches(*train, batch_size, seed, augment, first_epoch=done),
+        evaluation_batches(*validation),
+    ]
+    if class_weight:
+        batches = [each.map(weigher(class_weight)) for each in batches]
     model.fit(
-        batches.map(weigher(class_weight)) if class_weight else batches,
+        batches[0],
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=epochs,
-        validation_data=evaluation_batches(*validation),
+        validation_data=batches[1],
         shuffle=False,  # training_batches does, for each epoch anew
         verbose=1 if on_terminal else 0,
         callbacks=[watch],

@@ -181,9 +181,9 @@ def write_results(metrics: Path, csv: Path, facts: dict[str, str], history: "His
 
     Called after every epoch, so that `dvc exp show` and the plots move while the network trains; `facts`
     name the model only once there is one, so that `evaluate` refuses the numbers of an unfinished training.
-    `acc` and `loss` are those of the epoch as it was trained; `final_val_acc` and `final_val_loss` those
-    of the network as it is saved, with `mirror_test` and with `temperature`, which was fitted to the same
-    validation pictures.
+    `acc` and `loss` are those of the epoch as it was trained, weighted as `class_weights` says;
+    `final_val_acc` and `final_val_loss` those of the network as it is saved, each picture counting alike, with
+    `mirror_test` and with `temperature`, which was fitted to the same validation pictures.
     """
     from smallvision.fitting import find_best
 

@@ -168,6 +168,7 @@ def test_adamw_decays_the_weights(optimizers, monkeypatch):
     assert not optimizer.weight_decay
 
 
+@pytest.mark.slow
 def test_label_smoothing_changes_what_is_trained_for_and_not_what_is_reported():
     options = {"epochs": 1, "lr": 1e-30, "schedule": "constant"}  # so that the weights stay as they are
     plain, smooth = (fit_tiny(label_smoothing=share, **options) for share in (0, 0.5))

@@ -22,6 +22,7 @@ def test_both_ways_through_a_block_have_the_same_size_at_any_side(side):
     assert residual(side, 2)(np.zeros((1, side, side, 3), np.float32)).shape == (1, 1)
 
 
+@pytest.mark.slow
 def test_it_learns():
     result = fit(lambda: residual(46, 2, 0.1), TRAIN, VALIDATION, **OPTIONS | {"epochs": 6})
     assert result.history[-1]["loss"] < result.history[0]["loss"]

@@ -19,7 +19,7 @@ from smallvision.transfer import Head, join
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, write_zip
 from tests.test_transfer import make_base
 
-CARD = Card("baseline", "drawn", "", ["cat", "dog"], 46, "0123456789abcdef", "")
+CARD = Card("baseline", "drawn", "", ["cat", "dog"], 46, {}, "0123456789abcdef", "")
 
 
 def test_the_least_probable_label_is_first_and_what_fits_its_label_is_no_suspect():
