@@ -116,7 +116,8 @@ class Page:
             self._complain(f"{event.file.name}: no answer, because of an error of this program; see the terminal")
             raise
         else:
-            self._show(answer)
+            if answer:  # None where the server ends
+                self._show(answer)
 
     def _complain(self, message: str) -> None:
         from nicegui import ui

@@ -181,7 +181,7 @@ def test_a_file_that_is_no_model_of_ours_is_refused(project: Project, model, har
     [
         ({"model": "0123456789ab"}, "train.json: its model 0123456789ab is not the "),
         ({"pictures": "0123456789ab"}, "train.json: its pictures 0123456789ab is not the "),
-        (None, "train.json: no metrics of this version ('model'); `dvc repro -f` makes them"),
+        (None, "train.json: names no model, as of a training that has not ended; `dvc repro` goes on"),
     ],
 )
 def test_metrics_of_another_model_are_refused(finished: Project, change, message):
