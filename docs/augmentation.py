@@ -1,39 +1,36 @@
-"""Draws `augmentation.png`: what the recipe `augmented` makes of a picture in each epoch.
+"""Draws `augmentation.png`: what the recipe `augmented` makes of drawn pictures in its first epochs.
 
-Run from the project's root, `python -m docs.augmentation`.
+Run from the project's root, `python -m docs.augmentation`. The train stage draws the same of its own pictures.
 """
 
+from pathlib import Path
+
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
-from smallvision import augment
+from smallvision.augment import augmented_views
 from smallvision.params import read_params
+from smallvision.sheet import draw_augmentation
 from smallvision.sources.drawn import DRAWN, draw_picture
 
-SIZE, GAP, EPOCHS = 150, 6, 6
+SIZE, EPOCHS = 150, 6
+TARGET = Path("docs/augmentation.png")
 
 
 def main() -> None:
     params = read_params()
     options = params.recipes["augmented"].augment
-    pictures = [
-        draw_picture(species, np.random.default_rng([params.seed, index])).resize((SIZE, SIZE))
-        for species in DRAWN
-        for index in range(2)
-    ]
-    batch = tf.cast(np.stack(pictures), tf.float32) / 255
-    columns = [batch]
-    for epoch in range(EPOCHS):
-        draws = augment.draw(len(pictures), tf.constant([params.seed, epoch], tf.int64))
-        columns.append(augment.augment(batch, draws, options))
-    step = SIZE + GAP
-    sheet = Image.new("RGB", (step * len(columns) + GAP, step * len(pictures) - GAP), "white")
-    for across, column in enumerate(columns):
-        for down, picture in enumerate(np.asarray(column)):
-            place = across * step + (GAP if across else 0), down * step
-            sheet.paste(Image.fromarray((picture * 255).round().astype(np.uint8)), place)
-    sheet.quantize(128).save("docs/augmentation.png", optimize=True)
+    captions = [f"{species}.{number}" for species in DRAWN for number in range(2)]
+    pictures = np.stack(
+        [
+            draw_picture(species, np.random.default_rng([params.seed, number])).resize((SIZE, SIZE))
+            for species in DRAWN
+            for number in range(2)
+        ]
+    )
+    views = augmented_views(pictures, np.arange(4), 4, options, params.seed, EPOCHS)
+    draw_augmentation(TARGET, views, captions)
+    Image.open(TARGET).convert("RGB").quantize(128).save(TARGET, optimize=True)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,30 @@ def augment(pictures: tf.Tensor, draws: Draws, options: Augment) -> tf.Tensor:
     return tf.clip_by_value(pictures, 0.0, 1.0)
 
 
+def augmented_views(
+    pictures: np.ndarray, indices: np.ndarray, count: int, options: Augment, seed: int, epochs: int
+) -> np.ndarray:
+    """Return what the first epochs of a training make of some of its pictures, without mixup.
+
+    Args:
+        pictures: uint8 `(k, size, size, 3)`.
+        indices: integer array `(k,)`, which of the training pictures they are.
+        count: number of training pictures.
+        options: of the augmentation.
+        seed: of the run.
+        epochs: number of epochs.
+
+    Returns:
+        float32 `(1 + epochs, k, size, size, 3)` in [0, 1]; the first are as they are.
+    """
+    batch = tf.cast(pictures, tf.float32) / 255
+    views = [batch]
+    for epoch in range(epochs):
+        draws = draw(count, tf.constant([seed, epoch], tf.int64))
+        views.append(augment(batch, {name: tf.gather(numbers, indices) for name, numbers in draws.items()}, options))
+    return np.stack(views)
+
+
 def affine_matrices(draws: Draws, options: Augment) -> tf.Tensor:
     """Return the affine map of each picture, from output to input coordinates.
 

@@ -1,24 +1,18 @@
 """Sheets of test pictures for a person to look at: the worst mistakes, and where the network looked."""
 
-import logging
-import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from smallvision.errors import shorten
-from smallvision.files import replacing
+from smallvision.sheet import Sheet
 
 MISTAKES = 20  # at most
 EXPLAINED = 8  # right ones, and as many wrong ones
 LETTERS = 28  # of a name; more would run into the next picture
-# The first comes with matplotlib and has Latin, Greek and Cyrillic letters; the others are used where they are.
-FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS")
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ def draw_mistakes(path: Path, answers: Answers, pictures: np.ndarray) -> None:
     """
     columns = 5
     rows = -(-len(pictures) // columns)
-    sheet = _Sheet(rows, columns, width=2.0, height=2.0)
+    sheet = Sheet(rows, columns, width=2.0, height=2.0, lines=3)
     sheet.begin(f"The {len(pictures)} worst mistakes, the worst first" if len(pictures) else "No mistakes", rows)
     for place, picture in enumerate(pictures):
         sheet.put(place, picture, answers.caption(place))
@@ -95,7 +89,7 @@ def draw_heat(path: Path, answers: Answers, pictures: np.ndarray, heat: np.ndarr
     is_right = answers.predicted == answers.labels
     groups = [("right", np.flatnonzero(is_right)), ("wrong", np.flatnonzero(~is_right))]
     rows = [-(-len(indices) // columns) for _, indices in groups]
-    sheet = _Sheet(sum(rows), columns, width=2.5, height=1.25, headings=2)
+    sheet = Sheet(sum(rows), columns, width=2.5, height=1.25, lines=3, headings=2)
     for (name, indices), count in zip(groups, rows, strict=True):
         heading = f"Answers that are {name}; bright is what spoke for the answer"
         sheet.begin(heading if len(indices) else f"No answer is {name}", count)
@@ -121,66 +115,3 @@ def lay_over(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     colours = mpl.colormaps["inferno"](heat)[..., :3] * 255
     lit: np.ndarray = np.round(0.4 * grey + 0.6 * colours).astype(np.uint8)
     return lit
-
-
-class _Sheet:
-    """A grid of captioned pictures below headings, in inches."""
-
-    GAP, CAPTION, HEADING = 0.15, 0.55, 0.4
-
-    def __init__(self, rows: int, columns: int, width: float, height: float, headings: int = 1) -> None:
-        # That it builds its list of fonts, or keeps it in a temporary folder, is of no interest here.
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        from matplotlib.figure import Figure
-
-        self._columns, self._width, self._height = columns, width, height
-        self._size = (
-            columns * (width + self.GAP) + self.GAP,
-            rows * (height + self.CAPTION + self.GAP) + headings * self.HEADING,
-        )
-        self._figure = Figure(self._size, dpi=100)
-        self._top = self._bottom = 0.0
-        self._fonts = _fonts()
-
-    def begin(self, heading: str, rows: int) -> None:
-        """Begin a group of `rows` rows below what is there."""
-        self._write(self.GAP, self._bottom + 0.1, heading, 11)
-        self._top = self._bottom + self.HEADING
-        self._bottom = self._top + rows * (self._height + self.CAPTION + self.GAP)
-
-    def put(self, place: int, picture: np.ndarray, caption: str) -> None:
-        """Show a picture at a place of the group, row by row."""
-        down, across = divmod(place, self._columns)
-        left = self.GAP + across * (self._width + self.GAP)
-        top = self._top + down * (self._height + self.CAPTION + self.GAP)
-        width, height = self._size
-        axes = self._figure.add_axes(
-            (left / width, 1 - (top + self._height) / height, self._width / width, self._height / height)
-        )
-        axes.imshow(picture, interpolation="lanczos")
-        axes.set_axis_off()
-        self._write(left, top + self._height + 0.03, caption, 8, self._width)
-
-    def _write(self, left: float, top: float, text: str, size: float, room: float = math.inf) -> None:
-        from matplotlib.transforms import Bbox, TransformedBbox
-
-        width, height = self._size
-        # A dollar sign in a name is no formula.
-        options: dict[str, Any] = {"fontsize": size, "family": self._fonts, "va": "top", "parse_math": False}
-        written = self._figure.text(left / width, 1 - top / height, text, **options)
-        within = Bbox.from_extents(0, 0, min((left + room) / width, 1), 1)
-        written.set_clip_box(TransformedBbox(within, self._figure.transFigure))
-
-    def save(self, path: Path) -> None:
-        with replacing(path) as part, warnings.catch_warnings():
-            # A letter that no font here has is drawn as a box.
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
-            # Without matplotlib's version, which would make equal sheets differ.
-            self._figure.savefig(part, format="png", metadata={"Software": None})
-
-
-def _fonts() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    installed = set(fontManager.get_font_names())
-    return [font for font in FONTS if font in installed]

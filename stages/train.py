@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smallvision import backbones, devices
-from smallvision.errors import run
+from smallvision.errors import run, shorten
 from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.litert import save_litert
 from smallvision.loading import BUDGET, Pictures, own_errors
-from smallvision.manifest import read_manifest
+from smallvision.manifest import Manifest, read_manifest
 from smallvision.modelfile import average_over_mirror, fingerprint, probabilities, save_model, write_card
 from smallvision.params import Params, Recipe, read_params
 from smallvision.quiet import import_tensorflow
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from smallvision.fitting import Fit, History, Subset
 
+SHOWN, EPOCHS_SHOWN = 4, 6  # on the sheet of augmented pictures
 COMPARED = 8  # validation pictures on which the converted network is compared with Keras
 
 
@@ -129,6 +130,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         report = also_log(report, Path("data/tensorboard", f"{params.recipe}-{checkpoints.folder.name}"))
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
     with own_errors(train, validation):
+        draw_sheet(history.with_name("augmentation.png"), recipe, params.seed, manifest, *labelled[0])
         result, used = fit_recipe(
             recipe, image_size, len(manifest.classes), *labelled,
             augment=recipe.augment, checkpoints=checkpoints, report=report, **options,
@@ -174,6 +176,24 @@ def finish(
     loss = -np.log(predicted[np.arange(len(labels)), labels]).mean()
     final = {"temperature": temperature, "final_val_acc": float(right), "final_val_loss": float(loss)}
     return with_temperature(average_over_mirror(network) if recipe.mirror_test else network, temperature), final
+
+
+def draw_sheet(
+    path: Path, recipe: Recipe, seed: int, manifest: Manifest, pictures: Pictures, labels: np.ndarray
+) -> None:
+    """Draw what the first epochs make of a few pictures, before the training: a wrong augmentation is seen at once."""
+    from smallvision.augment import augmented_views
+    from smallvision.sheet import draw_augmentation
+
+    classes = range(len(manifest.classes))
+    chosen = np.concatenate([np.flatnonzero(labels == index)[:2] for index in classes])[:SHOWN]
+    entries, shown = manifest.subset("train"), pictures[chosen]
+    views = (
+        augmented_views(shown, chosen, len(pictures), recipe.augment, seed, EPOCHS_SHOWN)
+        if recipe.augment
+        else shown[np.newaxis] / np.float32(255)
+    )
+    draw_augmentation(path, views, [shorten(entries[index].name, 20) for index in chosen])
 
 
 def write_results(metrics: Path, csv: Path, facts: dict[str, str], history: "History", **more: float) -> None:

@@ -193,3 +193,18 @@ def test_what_comes_out_is_in_range_and_off_means_unchanged():
 def test_validation_and_test_pictures_are_never_changed():
     (pictures, _), *_ = evaluation_batches(PICTURES, np.zeros(12)).as_numpy_iterator()
     assert np.array_equal(pictures, PICTURES.astype(np.float32) / 255)
+
+
+def test_the_views_of_the_sheet_are_what_training_sees():
+    from smallvision.batches import training_batches
+
+    options = Augment(rotation=40, crop=0.5, flip=True, brightness=0.2)
+    pictures = np.random.default_rng(3).integers(0, 256, (6, 46, 46, 3), np.uint8)
+    chosen = np.array([4, 1])
+    views = augment.augmented_views(pictures[chosen], chosen, len(pictures), options, 7, epochs=2)
+    assert np.array_equal(views[0], pictures[chosen].astype(np.float32) / 255)
+    # The labels tell which picture is which.
+    batches = training_batches(pictures, np.arange(6), 6, 7, options).take(2)
+    for epoch, (seen, labels) in enumerate(batches.as_numpy_iterator(), 1):
+        rows = [labels.tolist().index(index) for index in chosen]
+        assert np.allclose(views[epoch], seen[rows], atol=1e-6)

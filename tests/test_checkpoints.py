@@ -1,5 +1,6 @@
 """A training that was ended goes on where it was, and ends as if it had never been."""
 
+import json
 import signal
 import sys
 import time
@@ -224,6 +225,11 @@ def test_the_stage_goes_on_after_a_signal(project, stop, code, moment):
     assert process.returncode == code, output
     assert time.monotonic() - asked < 10
     assert not (project.folder / "model.keras").exists()
+    # What plots and `dvc exp show` read moves with the epochs, and names no model yet.
+    so_far = (project.folder / "history.csv").read_text()
+    assert len(so_far.splitlines()) >= 2
+    assert outputs["history.csv"].startswith(so_far)
+    assert "model" not in json.loads((project.folder / "train.json").read_text())
 
     result = project.train()
     assert result.returncode == 0, result.stderr

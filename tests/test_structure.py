@@ -95,6 +95,7 @@ def test_the_command_names_its_files(name):
     assert command[:3] == ["python", "-m", f"stages.{name}"]
     # The model's card and its other forms lie beside it.
     beside = {str(Path(word).with_name(other)) for word in command for other in BESIDE if word.endswith(".keras")}
+    beside |= {str(Path(word).with_name("augmentation.png")) for word in command if word.endswith("history.csv")}
     for path in outputs(STAGES[name]):
         assert path in beside or any(path == word or path.startswith(f"{word}/") for word in command)
 
