@@ -297,7 +297,7 @@ def test_a_fine_tuned_base_goes_through_every_stage(project: Project, tmp_path):
     pictures = sorted((project.pictures / "test").rglob("*.jpg"))
     result = project.run("smallvision.predict", "--model", "model.tflite", "--csv", *map(str, pictures))
     assert [row["class"] for row in csv.DictReader(result.stdout.splitlines())] == [
-        row["predicted"] for row in read_rows(project.folder / "confusion.csv")
+        row["predicted"] for row in read_rows(project.folder / "plots/predictions.csv")
     ]
 
 
