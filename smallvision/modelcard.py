@@ -103,7 +103,9 @@ def write_model_card(
         classes=", ".join(_safe(label) for label in card.classes),
         count=len(card.classes),
         recipe=_safe(card.recipe),
-        network=f"on the pretrained base `{_safe(str(backbone))}`" if backbone else "a convnet trained from scratch",
+        network=f"on the pretrained base `{_safe(str(backbone))}`"
+        if backbone
+        else f"the network `{card.parameters.get('network', 'convnet')}` trained from scratch",
         size=card.image_size,
         temperature=training_metrics.get("temperature", "unknown"),
         weights=card.weights,

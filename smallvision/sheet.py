@@ -89,15 +89,16 @@ def draw_augmentation(path: Path, views: np.ndarray, captions: Sequence[str]) ->
         views: float `(columns, n, size, size, 3)` in [0, 1]; the first column as they are.
         captions: `n`, of the pictures.
     """
-    columns, rows = views.shape[:2]
-    sheet = Sheet(rows, columns, width=1.5, height=1.5, lines=1)
-    sheet.begin(
-        f"Training pictures, and what the first {columns - 1} epochs make of them"
-        if columns > 1
-        else "Training pictures; the recipe changes nothing about them",
-        rows,
-    )
-    for column, pictures in enumerate(views):
-        for row, picture in enumerate(pictures):
-            sheet.put(row * columns + column, picture, f"epoch {column}" if column else captions[row])
+    epochs = [f"epoch {epoch}" for epoch in range(1, len(views))]
+    if epochs:
+        heading = f"Training pictures, and what the first {len(epochs)} epochs make of them"
+        rows = [[(caption, *epochs), row] for caption, row in zip(captions, views.swapaxes(0, 1), strict=True)]
+    else:  # side by side, so that the heading has room
+        heading = "Training pictures; the recipe changes nothing about them"
+        rows = [[captions, views[0]]]
+    cells = [cell for labels, row in rows for cell in zip(labels, row, strict=True)]
+    sheet = Sheet(len(rows), len(cells) // len(rows), width=1.5, height=1.5, lines=1)
+    sheet.begin(heading, len(rows))
+    for place, (label, picture) in enumerate(cells):
+        sheet.put(place, picture, label)
     sheet.save(path)

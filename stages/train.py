@@ -145,7 +145,10 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         classes=list(manifest.classes),
         image_size=image_size,
         # Of a file its name, and what it holds by hash: a path says nothing elsewhere.
-        parameters=recipe.model_dump(mode="json") | options | used | {"device": device, "image_size": image_size},
+        parameters=recipe.model_dump(mode="json", exclude_unset=True)
+        | options
+        | used
+        | {"device": device, "image_size": image_size},
     )
     seconds = time.monotonic() - start + result.earlier
     write_results(metrics, history, results | card.ids | used, result.history, **final, seconds=seconds)

@@ -127,7 +127,7 @@ ODD = [
 ]
 
 
-def tested_classes(project: Project) -> set[str]:
+def classes_in_the_table(project: Project) -> set[str]:
     with (project.folder / "plots/classes.csv").open(encoding="utf-8", newline="") as file:
         return {row["class"] for row in csv.DictReader(file)}
 
@@ -139,7 +139,7 @@ def test_odd_class_names_go_through_every_stage(project: Project):
     for stage in (project.split, project.train, project.evaluate):
         result = stage()
         assert (result.returncode, result.stderr) == (0, "")
-    assert tested_classes(project) == set(ODD)
+    assert classes_in_the_table(project) == set(ODD)
     picture = next((project.pictures / "test/-rf").iterdir())
     answer = project.run("smallvision.predict", "--model", "model.tflite", "--json", "--", str(picture))
     assert set(json.loads(answer.stdout)["probabilities"]) == set(ODD)
@@ -227,7 +227,7 @@ def test_every_recipe_takes_three_unbalanced_classes(project: Project, tmp_path,
     metrics = json.loads((project.folder / "test.json").read_text())
     assert metrics["n"] == 7
     assert 0 <= metrics["balanced_acc"] <= 1
-    assert tested_classes(project) == {"cat", "dog", "emu"}
+    assert classes_in_the_table(project) == {"cat", "dog", "emu"}
     picture = next((project.pictures / "test/emu").iterdir())
     answer = project.run("smallvision.predict", "--model", "model.tflite", "--json", str(picture))
     assert set(json.loads(answer.stdout)["probabilities"]) == {"cat", "dog", "emu"}
