@@ -274,7 +274,7 @@ def test_the_page_is_drawn_without_a_network(tmp_path):
     page = repository.folder / "dvc_plots/index.html"
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{INSPECT}</body>"), encoding="utf-8")
     drawn = open_page(page, tmp_path / "profile")
-    assert re.search("<title>[1-9][0-9]+,1075,1090</title>", drawn)
+    assert "<title>675,1075,1090</title>" in drawn
     assert drawn.count("cdn.jsdelivr.net/npm/vega@") == 1  # kept aside in the template
     plots = re.findall(r'<svg[^>]*class="marks".*?</svg>', drawn, re.S)
     assert len(plots) == 8
