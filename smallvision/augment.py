@@ -53,7 +53,7 @@ def draw(count: int, seed: tf.Tensor) -> Draws:
 
 def augment(pictures: tf.Tensor, draws: Draws, options: Augment) -> tf.Tensor:
     """Apply every transformation that `options` turns on, geometry first."""
-    pictures = warp(pictures, affine_matrices(draws, options), options.fill)
+    pictures = warp(pictures, affine_matrices(draws, options), options.fill, options.size)
     if options.brightness:
         pictures = change_brightness(pictures, _spread(draws["brightness"], options.brightness))
     if options.contrast:
@@ -81,10 +81,11 @@ def augmented_views(
         epochs: number of epochs.
 
     Returns:
-        float32 `(1 + epochs, k, size, size, 3)` in [0, 1]; the first are as they are.
+        float32 `(1 + epochs, k, side, side, 3)` in [0, 1], the side that of training; the first are as they are.
     """
     batch = tf.cast(pictures, tf.float32) / 255
-    views = [batch]
+    unchanged = tf.tile(tf.eye(2, 3)[None], (len(batch), 1, 1))
+    views = [warp(batch, unchanged, options.fill, options.size)]
     for epoch in range(epochs):
         draws = draw(count, tf.constant([seed, epoch], tf.int64))
         views.append(augment(batch, {name: tf.gather(numbers, indices) for name, numbers in draws.items()}, options))
@@ -125,18 +126,19 @@ def affine_matrices(draws: Draws, options: Augment) -> tf.Tensor:
     return tf.reshape(tf.concat(columns, axis=1), (-1, 2, 3))
 
 
-def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str) -> tf.Tensor:
+def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, size: int | None = None) -> tf.Tensor:
     """Warp each picture by its affine map, bilinear.
 
     Args:
         pictures: the pictures.
         matrices: `(batch, 2, 3)`, as from `affine_matrices`.
         fill: what lies beyond the edge, `nearest` or `reflect`.
+        size: side of the result, pixels, if it is to be another.
     """
-    size, flags = pictures.shape[1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    middle = (size - 1) / 2
-    linear, offset = matrices[:, :, :2], matrices[:, :, 2] * size
-    offset += middle - middle * tf.reduce_sum(linear, axis=2)
+    side, flags = pictures.shape[1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = size or side
+    linear, offset = matrices[:, :, :2] * (side / size), matrices[:, :, 2] * side
+    offset += (side - 1) / 2 - (size - 1) / 2 * tf.reduce_sum(linear, axis=2)
     maps = tf.concat([linear, offset[:, :, None]], axis=2)
 
     def warp_all(pictures: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -144,7 +146,8 @@ def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str) -> tf.Tensor:
         return np.stack([cv2.warpAffine(p, m, (size, size), flags=flags, borderMode=BORDERS[fill]) for p, m in pairs])
 
     # TensorFlow's own ImageProjectiveTransformV3 gives the same and takes five times as long.
-    return tf.ensure_shape(tf.numpy_function(warp_all, [pictures, maps], tf.float32), pictures.shape)
+    warped = tf.numpy_function(warp_all, [pictures, maps], tf.float32)
+    return tf.ensure_shape(warped, (pictures.shape[0], size, size, 3))
 
 
 def change_brightness(pictures: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:

@@ -117,28 +117,29 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     try:
         main()
         sys.stdout.flush()
-    except UserError as error:
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        # Whatever it has become: TensorFlow's import turns an interruption into an ImportError.
+        if _received or isinstance(error, KeyboardInterrupt):
+            _fail(name, "interrupted", 128 + (_received or [signal.SIGINT])[0], leave=os._exit)
+        _report(name, error)
+        raise
+    sys.exit(0)
+
+
+def _report(name: str, error: BaseException) -> None:
+    """End with one line and an exit code of its own if `error` is one that a user can do something about."""
+    if isinstance(error, UserError):
         _fail(name, str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail(name, "interrupted", 128 + (_received or [signal.SIGINT])[0])
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         _drop_stdout()  # the reader (`| head`) has gone
         sys.exit(128 + signal.SIGPIPE)
-    except MemoryError:
+    # TensorFlow's, by name: this module must not import it.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         _fail(name, OUT_OF_MEMORY, 5, leave=os._exit)
-    except Exception as error:
-        if _received:  # which a library has turned into an error of its own
-            _fail(name, "interrupted", 128 + _received[0])
-        # TensorFlow's, by name: this module must not import it.
-        if type(error).__name__ == "ResourceExhaustedError":
-            _fail(name, OUT_OF_MEMORY, 5, leave=os._exit)
-        if not isinstance(error, OSError):
-            raise
-        remedy = _SURROUNDINGS.get(error.errno or 0)
-        if remedy is None:
-            raise
-        _fail(name, f"{error.filename or 'a file'}: {error.strerror}: {remedy}", 5)
-    sys.exit(0)
+    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+        _fail(name, f"{error.filename or 'a file'}: {error.strerror}: {_SURROUNDINGS[error.errno]}", 5)
 
 
 def _drop_stdout() -> None:
@@ -147,7 +148,11 @@ def _drop_stdout() -> None:
 
 
 def _fail(name: str, message: str, code: int, leave: Callable[[int], NoReturn] = sys.exit) -> NoReturn:
-    """End with one line. Out of memory, leave with `os._exit`: TensorFlow's part of `sys.exit` may hang then."""
+    """End with one line.
+
+    Out of memory or interrupted, leave with `os._exit`: TensorFlow's part of `sys.exit` may hang, and half an import
+    of it may end in an exit code of its own.
+    """
     try:
         sys.stdout.flush()
     except OSError:

@@ -68,7 +68,7 @@ def find(params: Params, folder: Path, steps: int) -> tuple[np.ndarray, np.ndarr
     """Run the range test on the training pictures: the whole network, or the head on a frozen base."""
     recipe = params.recipes[params.recipe]
     size = recipe.image_size or (backbones.default_image_size(recipe.backbone) if recipe.backbone else None)
-    manifest = read_manifest(folder / "manifest.json")
+    manifest = read_manifest(folder / "manifest.json").limit_train(params.train_limit)
     pictures = Pictures(folder, manifest.subset("train"), size or params.image_size)
     import_tensorflow()
     import keras
@@ -99,15 +99,14 @@ def find(params: Params, folder: Path, steps: int) -> tuple[np.ndarray, np.ndarr
 
 def _build(params: Params, pictures: Pictures, class_count: int) -> tuple["Inputs", "keras.Model"]:
     """Return what is trained first: its inputs and the network."""
-    from smallvision.convnet import baseline
     from smallvision.features import compute_features
-    from smallvision.residual import residual
+    from smallvision.networks import NETWORKS
     from smallvision.transfer import Head
 
     recipe, size = params.recipes[params.recipe], pictures.shape[1]
     if not recipe.backbone:
-        network = residual if recipe.network == "residual" else baseline
-        return pictures, network(size, class_count, recipe.dropout)
+        augmented_size = recipe.augment.size if recipe.augment else None
+        return pictures, NETWORKS[recipe.network](augmented_size or size, class_count, recipe.dropout)
     head = Head(recipe.pooling, recipe.units, recipe.dropout)
     base = head.pool(backbones.build(recipe.backbone, recipe.weights, size))
     return compute_features(base, pictures), head.build(base.output_shape[-1], class_count)

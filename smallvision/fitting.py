@@ -47,6 +47,11 @@ def find_best(history: History) -> int:
     return max(range(len(history)), key=lambda index: _rank(history[index])) + 1
 
 
+def is_over(history: History, patience: int | None) -> bool:
+    """Say whether the last `patience` epochs all failed to be better than the best before them."""
+    return patience is not None and bool(history) and len(history) - find_best(history) >= patience
+
+
 def _rank(row: dict[str, float]) -> tuple[float, float]:
     # Of epochs that are right equally often, the one that is less sure of its mistakes.
     return row["val_acc"], -row["val_loss"]
@@ -56,7 +61,13 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Remember the best epoch, stop at a loss that is no number, and report where no bar is shown."""
 
     def __init__(
-        self, lr: float, checkpoints: Checkpoints | None, report: Callable[[History], None] | None, *, show_lines: bool
+        self,
+        lr: float,
+        patience: int | None,
+        checkpoints: Checkpoints | None,
+        report: Callable[[History], None] | None,
+        *,
+        show_lines: bool,
     ) -> None:
         super().__init__()
         self.best_epoch = 0
@@ -65,6 +76,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.earlier = 0.0
         self._begin = time.monotonic()
         self._lr = lr
+        self._patience = patience
         self._checkpoints = checkpoints
         self._report = report
         self._show_lines = show_lines
@@ -104,6 +116,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 f"epoch {self._epoch}/{self.params['epochs']}  {seconds:.1f} s  {values}{'  best' if better else ''}",
                 flush=True,
             )
+        if is_over(self.history, self._patience):
+            self.model.stop_training = True
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
@@ -175,6 +189,7 @@ def fit(
     warmup: float = 0.0,
     label_smoothing: float = 0.0,
     augment: Augment | None = None,
+    patience: int | None = None,
     class_weight: Mapping[int, float] | None = None,
     checkpoints: Checkpoints | None = None,
     report: Callable[[History], None] | None = None,
@@ -198,6 +213,7 @@ def fit(
             best epoch go by the cross-entropy with the labels as they are.
         seed: of the weights and the order of the pictures.
         augment: random changes of the training pictures; validation pictures are never changed.
+        patience: epochs in a row that are no better than the best, after which the training ends early.
         class_weight: what a picture of each class counts, in the loss and in accuracy and cross-entropy, of
             training and validation alike. Weights that balance the classes make `val_acc` the balanced accuracy.
         precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
@@ -219,7 +235,7 @@ def fit(
     at_once = 1 if len(train[0].shape) == 4 else steps
     compile_network(model, make_optimizer(optimizer, rate, weight_decay), label_smoothing, at_once)
     on_terminal = sys.stdout.isatty()
-    watch = _Watch(lr, checkpoints, report, show_lines=not on_terminal)
+    watch = _Watch(lr, patience, checkpoints, report, show_lines=not on_terminal)
     state = None
     if checkpoints:
         state = checkpoints.load()
@@ -239,7 +255,7 @@ def fit(
         batches[0],
         steps_per_epoch=steps,
         initial_epoch=done,
-        epochs=epochs,
+        epochs=done if is_over(watch.history, patience) else epochs,
         validation_data=batches[1],
         shuffle=False,  # training_batches does, for each epoch anew
         verbose=1 if on_terminal else 0,

@@ -74,8 +74,7 @@ def _split(network: keras.Model) -> tuple[keras.Model, keras.Model, keras.layers
         to_maps, pooling = _cut(first, _behind_maps(first))
         to_features = keras.Sequential([keras.Input(pooling.input_shape[1:]), pooling, *last.layers[:-1]])
         return to_maps, to_features, last.layers[-1]
-    to_maps, behind = _cut(network, _behind_maps(network))
-    return to_maps, _cut(behind, -1)[0], last
+    return *_cut(network, _behind_maps(network), end=-1), last
 
 
 def _behind_maps(network: keras.Model) -> int:
@@ -84,10 +83,11 @@ def _behind_maps(network: keras.Model) -> int:
     return next(i for i in range(len(operations), 0, -1) if len(operations[i - 1].output.shape) == 4)
 
 
-def _cut(network: keras.Model, index: int) -> tuple[keras.Model, keras.Model]:
-    """Cut a network of layers in two, before the operation of that index."""
+def _cut(network: keras.Model, index: int, end: int | None = None) -> tuple[keras.Model, keras.Model]:
+    """Cut a network of layers in two, before the operation of that index, and leave out those from `end` on."""
     if isinstance(network, keras.Sequential):
         first = keras.Sequential([keras.Input(network.input_shape[1:]), *network.layers[:index]])
-        return first, keras.Sequential([keras.Input(first.output_shape[1:]), *network.layers[index:]])
+        return first, keras.Sequential([keras.Input(first.output_shape[1:]), *network.layers[index:end]])
     tensor = network.operations[index].input
-    return keras.Model(network.inputs[0], tensor), keras.Model(tensor, network.outputs[0])
+    output = network.outputs[0] if end is None else network.operations[end].input
+    return keras.Model(network.inputs[0], tensor), keras.Model(tensor, output)

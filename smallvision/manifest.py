@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from smallvision.errors import InputError
@@ -61,6 +61,17 @@ class Manifest:
     def labels(self, subset: str) -> list[int]:
         """The index into `classes` of each picture of the subset."""
         return [self.classes.index(entry.label) for entry in self.subset(subset)]
+
+    def limit_train(self, limit: int | None) -> "Manifest":
+        """Return a manifest with the first `limit` training pictures of each class only; None: all of them."""
+        seen: Counter[str] = Counter()
+        kept = []
+        for entry in self.pictures:
+            if entry.subset == "train":
+                seen[entry.label] += 1
+            if limit is None or entry.subset != "train" or seen[entry.label] <= limit:
+                kept.append(entry)
+        return replace(self, pictures=kept)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -117,7 +117,10 @@ class Augment(_Section):
     is the smallest share of the area that is kept. `fill` says what lies beyond the edge.
     `brightness` is added, of the range from black to white; `contrast` and `saturation` are shares.
     `erase` is the share of pictures that lose a square; `mixup` is alpha of the Beta distribution
-    by which each picture is mixed with another (training accuracy then means nothing).
+    by which each picture is mixed with another (training accuracy then means nothing). `size` is the
+    side of the changed pictures, where it is not `image_size`: what a crop enlarges looks larger than
+    it will later, so training on smaller pictures fits better and is faster (Touvron et al., "Fixing
+    the train-test resolution discrepancy", NeurIPS 2019).
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 0
@@ -132,6 +135,7 @@ class Augment(_Section):
     saturation: Share = 0
     erase: Share = 0
     mixup: Annotated[float, Field(ge=0, le=10)] = 0
+    size: ImageSize | None = None
 
 
 class Recipe(_Section):
@@ -140,6 +144,8 @@ class Recipe(_Section):
     `schedule` says whether `lr` stays or falls to 0 along a cosine (Loshchilov and Hutter, "SGDR",
     ICLR 2017, without restarts), after it has risen from 0 for the share `warmup` of the steps.
     `weight_decay` is AdamW's (the same, "Decoupled Weight Decay Regularization", ICLR 2019).
+    With `patience` a training, or a phase of it, ends after that many epochs that were no better
+    than its best.
     `label_smoothing` is the share of each label that is spread over all classes (Szegedy et al.,
     "Rethinking the Inception Architecture", CVPR 2016). `network` is trained from scratch, the
     book's `convnet` or a `residual` one; `dropout` is the share of units dropped in training. With
@@ -170,6 +176,7 @@ class Recipe(_Section):
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
+    patience: Epochs | None = None
     mirror_test: bool = False
 
     @model_validator(mode="after")
@@ -179,6 +186,8 @@ class Recipe(_Section):
             raise ValueError(f"{lone[0]} needs a backbone")
         if self.backbone is not None and "network" in self.model_fields_set:
             raise ValueError("network and backbone exclude each other")
+        if self.augment and self.augment.size and self.network != "residual":
+            raise ValueError("augment.size needs network: residual, which takes pictures of any size")
         together = [self.unfreeze, self.finetune_lr, self.finetune_epochs]
         if None in together and together != [None] * 3:
             raise ValueError("unfreeze, finetune_lr and finetune_epochs go together")
@@ -190,7 +199,11 @@ class Recipe(_Section):
 
 
 class Params(_Section):
-    """The whole of `params.yaml`."""
+    """The whole of `params.yaml`.
+
+    `train_limit`: only so many of each class's training pictures are used, the first; validation and
+    test pictures stay the same, so that results can be compared.
+    """
 
     seed: Annotated[Whole, Field(ge=0, lt=2**32)]
     source: Annotated[str, Field(min_length=1)]
@@ -202,6 +215,7 @@ class Params(_Section):
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "gpu"] = "auto"
     tensorboard: bool = False
+    train_limit: Annotated[Whole, Field(ge=1)] | None = None
     class_weights: Literal["none", "balanced"] = "none"
     recipes: dict[str, Recipe]
 

@@ -39,7 +39,7 @@ def import_tensorflow() -> None:
 def stderr_put_aside() -> Iterator[None]:
     """Keep what libraries write straight to file descriptor 2 off the terminal.
 
-    It is shown after all if the block fails with anything but a `UserError` of ours.
+    It is shown after all if the block fails with anything but a `UserError` of ours or an interruption.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -48,7 +48,7 @@ def stderr_put_aside() -> Iterator[None]:
         try:
             yield
             sys.stderr.flush()
-        except UserError:
+        except (UserError, KeyboardInterrupt):
             raise
         except BaseException:
             os.dup2(stderr, 2)

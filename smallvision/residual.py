@@ -4,15 +4,16 @@ import keras
 from keras import Input, Model, layers
 
 from smallvision.convnet import output_layer
+from smallvision.normalisation import FusedNormalisation
 
 WIDTHS = (64, 128, 256)
 
 
-def residual(image_size: int, class_count: int, dropout: float = 0) -> Model:
+def residual(image_size: int | None, class_count: int, dropout: float = 0) -> Model:
     """Build a residual network of 1.2 million parameters.
 
     Args:
-        image_size: side of the square RGB input in [0, 1], pixels, at least 46.
+        image_size: side of the square RGB input in [0, 1], pixels, at least 46; None: any.
         class_count: number of classes.
         dropout: share of the pooled features dropped in training.
 
@@ -46,7 +47,7 @@ def _block(features: keras.KerasTensor, width: int, stride: int) -> keras.KerasT
 
 def _normalisation() -> layers.Layer:
     # Keras' 0.99 remembers a hundred steps, several epochs of a few hundred pictures.
-    return layers.BatchNormalization(momentum=0.9)
+    return FusedNormalisation(momentum=0.9)
 
 
 def _convolution(width: int, stride: int = 1) -> layers.Layer:

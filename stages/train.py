@@ -1,13 +1,14 @@
 """Stage train: fit the network of a recipe.
 
-Reads `seed`, `image_size`, `recipe`, `lr`, `batch_size`, `class_weights`, `device`, `precision`,
-`tensorboard` and the recipe itself.
+Reads `seed`, `train_limit`, `image_size`, `recipe`, `lr`, `batch_size`, `class_weights`, `device`,
+`precision`, `tensorboard` and the recipe itself.
 """
 
 import argparse
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -37,13 +38,16 @@ def fit_from_scratch(
     recipe: Recipe, image_size: int, class_count: int, train: "Subset", validation: "Subset", **options: Any
 ) -> tuple["Fit", dict[str, str]]:
     """Train a network of our own."""
-    from smallvision.convnet import baseline
     from smallvision.fitting import fit
-    from smallvision.residual import residual
+    from smallvision.networks import NETWORKS
+    from smallvision.normalisation import standard_layers
 
-    network = residual if recipe.network == "residual" else baseline
-    build = partial(network, image_size, class_count, recipe.dropout)
-    return fit(build, train, validation, **options), {}
+    network = NETWORKS[recipe.network]
+    size = None if recipe.augment and recipe.augment.size else image_size
+    result = fit(partial(network, size, class_count, recipe.dropout), train, validation, **options)
+    saved = standard_layers(network(image_size, class_count, recipe.dropout))
+    saved.set_weights(result.model.get_weights())
+    return replace(result, model=saved), {}
 
 
 def fit_pretrained(
@@ -98,6 +102,7 @@ def fit_options(params: Params, labels: np.ndarray) -> dict[str, Any]:
         "schedule": recipe.schedule,
         "warmup": recipe.warmup,
         "label_smoothing": recipe.label_smoothing,
+        "patience": recipe.patience,
         # A base is used in the arithmetic its weights are kept in.
         "precision": "float32" if recipe.backbone else precision.choose(params.precision),
         "class_weight": balance.balanced_weights(labels) if params.class_weights == "balanced" else None,
@@ -108,7 +113,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     """Fit the network of the chosen recipe, going on where an earlier run ended, and write what came of it."""
     start = time.monotonic()
     recipe = params.recipes[params.recipe]
-    manifest = read_manifest(folder / "manifest.json")
+    manifest = read_manifest(folder / "manifest.json").limit_train(params.train_limit)
     validation = Pictures(folder, manifest.subset("validation"), image_size)
     train = Pictures(folder, manifest.subset("train"), image_size, BUDGET - validation.budget_used)
     labelled = [(train, np.array(manifest.labels("train"))), (validation, np.array(manifest.labels("validation")))]
@@ -120,10 +125,12 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     device = devices.choose(params.device)
     options = fit_options(params, labelled[0][1])
     pictures = sha256_of(folder / "manifest.json")
-    facts = {"recipe": recipe.model_dump(), "image_size": image_size, "pictures": pictures, "device": device}
+    more = {"device": device, "image_size": image_size, "train_limit": params.train_limit}
+    facts = {"recipe": recipe.model_dump(), "pictures": pictures} | more
     checkpoints = Checkpoints(model.with_name(f"{model.stem}-checkpoints") / training_key(options | facts))
     results = {
-        "source": manifest.source, "recipe": params.recipe, "device": device, "precision": options["precision"]
+        "source": manifest.source, "recipe": params.recipe, "train_n": len(train),
+        "device": device, "precision": options["precision"],
     }  # fmt: skip
     report: Callable[[History], None] = partial(write_results, metrics, history, results)
     if params.tensorboard:
@@ -145,10 +152,7 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
         classes=list(manifest.classes),
         image_size=image_size,
         # Of a file its name, and what it holds by hash: a path says nothing elsewhere.
-        parameters=recipe.model_dump(mode="json", exclude_unset=True)
-        | options
-        | used
-        | {"device": device, "image_size": image_size},
+        parameters=recipe.model_dump(mode="json", exclude_unset=True) | options | used | more,
     )
     seconds = time.monotonic() - start + result.earlier
     write_results(metrics, history, results | card.ids | used, result.history, **final, seconds=seconds)
@@ -199,7 +203,7 @@ def draw_sheet(
     draw_augmentation(path, views, [shorten(entries[index].name, 20) for index in chosen])
 
 
-def write_results(metrics: Path, csv: Path, facts: dict[str, str], history: "History", **more: float) -> None:
+def write_results(metrics: Path, csv: Path, facts: dict[str, str | int], history: "History", **more: float) -> None:
     """Write a row of each epoch so far, and the numbers of the best one.
 
     Called after every epoch, so that `dvc exp show` and the plots move while the network trains; `facts`

@@ -76,6 +76,20 @@ def test_known_warps(options, chosen, expected):
     assert np.allclose(warped, expected, atol=1e-4)
 
 
+def test_another_size_shows_the_same_part():
+    """Half the side: each new pixel lies between four old ones, and is their mean."""
+    matrices = tf.eye(2, 3)[None]
+    half = augment.warp(FLOATS[:1], matrices, "nearest", SIZE // 2).numpy()[0]
+    # OpenCV counts in 32nds of a pixel.
+    assert np.allclose(half, FLOATS[0].reshape(SIZE // 2, 2, SIZE // 2, 2, 3).mean(axis=(1, 3)), atol=1e-4)
+    options = Augment(rotation=40, crop=0.5, flip=True)
+    matrices = augment.affine_matrices(draws(), options)
+    as_large = augment.warp(FLOATS, matrices, "reflect").numpy()
+    larger = augment.warp(FLOATS, matrices, "reflect", 3 * SIZE).numpy()
+    assert larger.shape == (12, 3 * SIZE, 3 * SIZE, 3)
+    assert np.abs(larger[:, 1::3, 1::3] - as_large).mean() < 1e-3  # every third pixel lies where one was
+
+
 def test_zoom_and_shear_are_what_they_say():
     matrix = augment.affine_matrices(fixed(zoom=(1.0, 0.0), shear=1.0), Augment(zoom=0.2, shear=0.5)).numpy()[0]
     assert np.allclose(matrix, [[1.2, 0.5 * 0.8, 0], [0, 0.8, 0]])
@@ -188,6 +202,14 @@ def test_what_comes_out_is_in_range_and_off_means_unchanged():
     assert everything.min() >= 0
     assert everything.max() <= 1
     assert np.allclose(augment.augment(FLOATS, draws(), Augment()), FLOATS, atol=1e-6)
+
+
+def test_the_size_is_that_of_training_only():
+    batches = training_batches(PICTURES, np.zeros(12), 5, 1, Augment(crop=0.5, brightness=0.2, erase=1, size=46))
+    assert [len(pictures) for pictures, _ in batches.take(3).as_numpy_iterator()] == [5, 5, 2]
+    assert {pictures.shape[1:] for pictures, _ in batches.take(3).as_numpy_iterator()} == {(46, 46, 3)}
+    views = augment.augmented_views(PICTURES[:2], np.arange(2), 12, Augment(flip=True, size=46), 1, epochs=3)
+    assert views.shape == (4, 2, 46, 46, 3)
 
 
 def test_validation_and_test_pictures_are_never_changed():

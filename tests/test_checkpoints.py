@@ -79,6 +79,16 @@ def test_a_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epo
     assert [line.split()[1] for line in lines[1:]] == [f"{n}/4" for n in range(epochs + 1, 5)]
 
 
+@pytest.mark.parametrize("epochs", [2, pytest.param(3, marks=SLOW)])
+def test_early_stopping_goes_on_counting(tmp_path, epochs):
+    """Also when the run was ended between its last epoch and what follows."""
+    training = partial(train, lr=1e-30, patience=2)  # no epoch can be better than the first
+    end_after(epochs, lambda: training(tmp_path))
+    again = training(tmp_path)
+    assert len(again.history) == 3
+    assert_equal(again, training())
+
+
 def test_two_states_are_kept(tmp_path):
     train(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000003", "epoch-000004"]
@@ -161,7 +171,8 @@ def test_states_of_another_training_are_not_taken(tmp_path, monkeypatch):
     "change",
     [
         {"seed": 43}, {"image_size": 48}, {"lr": 1e-5}, {"batch_size": 5}, {"precision": "bfloat16"},
-        {"split": {"train": 4, "validation": 2, "test": 1}}, {"recipes": {"baseline": {"epochs": 1, "dropout": 0.1}}},
+        {"split": {"train": 4, "validation": 2, "test": 1}}, {"train_limit": 3},
+        {"recipes": {"baseline": {"epochs": 1, "dropout": 0.1}}},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -41,6 +42,13 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
             143,
             "stage: interrupted",
         ),
+        (
+            "try: os.kill(os.getpid(), 15)\n    except BaseException: raise SurroundingsError('x')",
+            143,
+            "stage: interrupted",
+        ),
+        # What half an import leaves behind has no say in the exit code.
+        ("import atexit; atexit.register(os._exit, 9); os.kill(os.getpid(), 15)", 143, "stage: interrupted"),
         ("raise MemoryError", 5, "stage: out of memory: lower batch_size"),
         (
             "raise OSError(errno.ENOSPC, 'No space left on device', 'f')",
@@ -89,3 +97,19 @@ def test_a_reader_that_goes_away_is_no_error():
     )  # fmt: skip
     assert result.stdout == "0\n141\n"
     assert result.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+def test_an_interrupted_import_of_tensorflow_is_an_interruption(seconds):
+    """Its C++ part turns one into an ImportError, and what it had to say so far is of no interest."""
+    code = "from smallvision.quiet import import_tensorflow\n    print(flush=True)\n    while True: import_tensorflow()"
+    script = f"from smallvision.errors import run\ndef main():\n    {code}\nrun('stage', main)"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.terminate()
+        _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (143, "stage: interrupted\n")

@@ -11,7 +11,7 @@ from smallvision import precision
 from smallvision.batches import training_batches
 from smallvision.convnet import baseline
 from smallvision.errors import DivergedError
-from smallvision.fitting import find_best, fit
+from smallvision.fitting import find_best, fit, is_over
 from smallvision.modelfile import probabilities
 
 RNG = np.random.default_rng(1)
@@ -42,6 +42,29 @@ def test_the_best_epoch_is_kept():
     again = result.model.evaluate(VALIDATION[0].astype(np.float32) / 255, VALIDATION[1], verbose=0, return_dict=True)
     assert again["acc"] == pytest.approx(best["val_acc"])
     assert again["loss"] == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+def test_patience_ends_a_training_that_gets_no_better():
+    # At this step size the network cannot change; the first epoch stays the best.
+    assert len(fit_tiny(lr=1e-30, patience=2).history) == 3
+    assert len(fit_tiny(lr=1e-30).history) == 4
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "over"),
+    [
+        ([], 1, False),
+        ([0.5], 1, False),
+        ([0.5, 0.5], 1, True),  # as good is not better
+        ([0.5, 0.4, 0.6], 2, False),
+        ([0.5, 0.4, 0.4], 2, True),
+        ([0.5, 0.4, 0.4], 3, False),
+        ([0.5, 0.4, 0.4], None, False),
+    ],
+)
+def test_patience_counts_from_the_best_epoch(accuracies, patience, over):
+    history = [{"val_acc": accuracy, "val_loss": 1.0} for accuracy in accuracies]
+    assert is_over(history, patience) is over
 
 
 @pytest.mark.parametrize("arithmetic", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])

@@ -8,6 +8,8 @@ from keras import layers
 from smallvision import convnet
 from smallvision.gradcam import gradcam
 from smallvision.modelfile import average_over_mirror
+from smallvision.networks import NETWORKS as PROJECT
+from smallvision.normalisation import standard_layers
 from smallvision.transfer import Head, join
 
 SIZE, CELLS = 48, 6
@@ -129,10 +131,15 @@ def test_it_is_grad_cam_where_the_feature_maps_are_averaged():
     )
 
 
-def test_networks_of_the_project_are_explained():
+@pytest.mark.parametrize("name", PROJECT)
+@pytest.mark.parametrize("dropout", [0, 0.5])
+def test_networks_of_the_project_are_explained(name, dropout, tmp_path):
     rng = np.random.default_rng(2)
     pictures = rng.integers(0, 256, (3, 46, 46, 3), np.uint8)
     for classes in (2, 5):
-        heat = gradcam(average_over_mirror(convnet.baseline(46, classes, 0.5)), pictures, np.array([0, 1, classes - 1]))
+        average_over_mirror(standard_layers(PROJECT[name](46, classes, dropout))).save(tmp_path / "model.keras")
+        network = keras.models.load_model(tmp_path / "model.keras", compile=False)
+        heat = gradcam(network, pictures, np.array([0, 1, classes - 1]))
         assert heat.shape == (3, 46, 46)
         assert np.isfinite(heat).all()
+        assert heat.any()

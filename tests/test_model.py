@@ -110,6 +110,22 @@ def test_evaluation_scores_every_test_picture_once(trained: Project):
     assert metrics["acc_low"] < metrics["acc"] < metrics["acc_high"] or metrics["acc"] in (0, 1)
 
 
+@pytest.mark.slow
+def test_a_network_trained_on_fewer_and_smaller_pictures(project: Project):
+    """The saved one takes them at their full size."""
+    recipe = "{{epochs: 2, network: residual, image_size: 64, mirror_test: true, augment: {{crop: 0.5, size: 46}}}}"
+    project.write_params(text=PARAMS.replace("{{epochs: 1}}", recipe, 1) + "train_limit: 3\n")
+    write_zip(project.archive, kaggle_members(8))
+    for result in (project.split(), project.train(), project.evaluate()):
+        assert result.returncode == 0, result.stderr
+    assert json.loads((project.folder / "train.json").read_text())["train_n"] == 6
+    card = modelfile.read_card(project.folder / "model.keras")
+    assert (card.image_size, card.parameters["train_limit"], card.parameters["augment"]["size"]) == (64, 3, 46)
+    network, _ = read_litert(project.folder / "model.tflite")
+    assert network.shapes == ((64, 64, 3), (2,))
+    assert json.loads((project.folder / "test.json").read_text())["n"] == 4
+
+
 def test_a_missing_model_is_named(project: Project):
     assert_one_line(export(project), 3, "export: model.keras: not found; `dvc repro train` makes it")
 

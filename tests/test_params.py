@@ -105,6 +105,9 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
         ("{epochs: 1}", "{epochs: 1, warmup: 0.1}", "recipes.baseline: warmup needs schedule: cosine"),
         ("{epochs: 1}", "{epochs: 1, weight_decay: 0.1}", "recipes.baseline: weight_decay needs optimizer: adamw"),
         ("{epochs: 1}", "{epochs: 1, optimizer: adam}", "optimizer: expected rmsprop or adamw, received 'adam'"),
+        ("{epochs: 1}", "{epochs: 1, augment: {size: 50}}", "baseline: augment.size needs network: residual, which"),
+        ("{epochs: 1}", "{epochs: 1, patience: 0}", "patience: expected greater than or equal to 1, received 0"),
+        ("seed: 42", "seed: 42\ntrain_limit: 0", "train_limit: expected greater than or equal to 1, received 0"),
         ("{epochs: 1}", "{epochs: 1, units: 9}", "recipes.baseline: units needs a backbone"),
         ("{epochs: 1}", "{epochs: 1, backbone: vgg16, unfreeze: 2}", "unfreeze, finetune_lr and finetune_epochs go"),
         (

@@ -51,6 +51,15 @@ def test_pictures_are_shared_out_by_number_and_bytes_are_kept(tmp_path):
     assert manifest.labels("test") == [0, 0, 1, 1]
 
 
+def test_training_on_fewer_leaves_the_other_subsets_alone(tmp_path):
+    manifest = run_split(tmp_path, kaggle_members(9))
+    fewer = manifest.limit_train(3)
+    for label in ("cat", "dog"):
+        assert names(fewer, "train", label) == [f"{label}.{n}.jpg" for n in range(3)]
+    assert all(fewer.subset(subset) == manifest.subset(subset) for subset in ("validation", "test"))
+    assert manifest.limit_train(None) == manifest.limit_train(99) == manifest
+
+
 def test_the_next_picture_takes_the_place_of_a_bad_one(tmp_path):
     members = kaggle_members(11)
     members["train/cat.1.jpg"] = members["train/cat.1.jpg"][:-300]
