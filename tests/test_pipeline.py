@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import ruamel.yaml
+from PIL import Image
 
 from tests.conftest import ROOT, kaggle_members, write_zip
 
@@ -133,6 +134,7 @@ def test_a_second_run_does_nothing(base: Repository):
         ("seed", 43, ["train", "evaluate"]),
         ("image_size", 48, ["train", "evaluate"]),
         ("batch_size", 3, ["train", "evaluate"]),
+        ("train_limit", 2, ["train", "evaluate"]),
         ("precision", "auto", ["train", "evaluate"]),
         ("device", "cpu", ["train", "evaluate"]),
         ("class_weights", "balanced", ["train", "evaluate"]),
@@ -198,6 +200,39 @@ def test_experiments_beside_the_workspace_of_a_fresh_clone(base: Repository, tmp
         time.sleep(1)
     shown = clone.run("dvc", "exp", "show", "--csv")
     assert all(name in shown for name in ("aside", "queued-1", "queued-2"))
+
+
+def test_a_learning_curve(base: Repository):
+    """In copies of the project; each point is an experiment, and once it is done, DVC has it."""
+    module = [sys.executable, "-m", "smallvision.learning_curve"]
+    command = [*module, "--recipes", "baseline", "other", "--limits", "4", "2"]
+    first = base.run(*command)
+    assert base.run("git", "status", "--short") == ""
+    csv = (base.folder / "data/learning_curve.csv").read_text()
+    rows = [row.split(",") for row in csv.splitlines()]
+    assert rows[0] == ["recipe", "pictures", "acc", "acc_low", "acc_high", "seconds"]
+    assert [row[:2] for row in rows[1:]] == [["baseline", "2"], ["baseline", "4"], ["other", "2"], ["other", "4"]]
+    for name, count in (("curve-other-2", 4), ("curve-other-4", 8)):
+        reference = base.run("git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}").strip()
+        training = json.loads(base.run("git", "show", f"{reference}:metrics/train.json"))
+        assert (training["recipe"], training["train_n"]) == ("other", count)
+    with Image.open(base.folder / "data/learning_curve.png") as picture:
+        assert picture.size == (840, 540)
+    assert first.count("Running stage 'train'") == 4
+    again = base.run(*command)
+    assert again.count("Running stage 'train'") == 0
+    assert (base.folder / "data/learning_curve.csv").read_text() == csv
+    assert again.splitlines()[-6:] == first.splitlines()[-6:]
+
+    base.change(**{"recipes.other.lr": 1e30})
+    failed = base.run(*command, check=False)
+    assert failed.count("Running stage 'train'") == 1  # the points of the other recipe are as they were
+    assert "train: the " in failed
+    assert failed.splitlines()[-1].startswith("learning_curve: experiment curve-other-2 failed, see above")
+    too_many = base.run(*module, "--limits", "4", "5", check=False)
+    assert "learning_curve: --limits: 5 is more than the 4 training pictures per class" in too_many
+    assert "--limits: expected at least 1, received 0" in base.run(*module, "--limits", "0", check=False)
+    assert "--recipes: there is no 'othre'" in base.run(*module, "--recipes", "othre", check=False)
 
 
 def test_metrics_and_plots_can_be_shown(base: Repository):
