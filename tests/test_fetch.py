@@ -114,6 +114,26 @@ def test_a_broken_download_goes_on_where_it_stopped(tmp_path, zip_bytes):
     assert [r.headers["Range"] for r in server.requests[1:3]] == [f"bytes={kept}-", f"bytes={2 * kept}-"]
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_length_need_not_be_known(tmp_path, zip_bytes, whole):
+    """In chunks; a connection that breaks between two of them is noticed, and the file fetched again."""
+
+    def answer(request: Handler) -> None:
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        middle = len(zip_bytes) // 2
+        for chunk in (zip_bytes[:middle], zip_bytes[middle:], b""):
+            request.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            if not whole and len(server.requests) == 1:
+                return
+
+    with serve(answer) as server:
+        url.download(server.address, tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == zip_bytes
+    assert len(server.requests) == (1 if whole else 2)
+
+
 @pytest.mark.parametrize("mode", ["ignores the range", "other part", "changed"])
 def test_parts_of_different_files_are_never_joined(tmp_path, zip_bytes, mode):
     other = zip_bytes[::-1]
