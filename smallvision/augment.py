@@ -8,7 +8,7 @@ Pictures are float32 `(batch, size, size, 3)` in [0, 1] throughout.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from smallvision.params import Augment
 Draws = Mapping[str, tf.Tensor]
 ERASED = (0.15, 0.4)  # side of the erased square, of the picture's
 BORDERS = {"nearest": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}
+GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look, ITU-R BT.601
 ASPECT = 4 / 3  # a crop's sides differ by up to this ratio, as in Szegedy et al. 2015, section 6
 # Uniform numbers in [0, 1) per picture. The order is part of what a seed means: append only.
 WIDTHS = {
@@ -54,16 +55,13 @@ def draw(count: int, seed: tf.Tensor) -> Draws:
 def augment(pictures: tf.Tensor, draws: Draws, options: Augment) -> tf.Tensor:
     """Apply every transformation that `options` turns on, geometry first."""
     pictures = warp(pictures, affine_matrices(draws, options), options.fill, options.size)
-    if options.brightness:
-        pictures = change_brightness(pictures, _spread(draws["brightness"], options.brightness))
-    if options.contrast:
-        pictures = change_contrast(pictures, 1 + _spread(draws["contrast"], options.contrast))
-    if options.saturation:
-        pictures = change_saturation(pictures, 1 + _spread(draws["saturation"], options.saturation))
+    if options.brightness or options.contrast or options.saturation:
+        amounts = [_spread(draws[name], getattr(options, name)) for name in ("brightness", "contrast", "saturation")]
+        pictures = change_colours(pictures, tf.concat([amounts[0], 1 + amounts[1], 1 + amounts[2]], axis=1))
     if options.erase:
         numbers = draws["erase"]
         side = tf.where(numbers[:, :1] < options.erase, ERASED[0] + numbers[:, 1:2] * (ERASED[1] - ERASED[0]), 0.0)
-        pictures = erase(pictures, numbers[:, 2:], side)
+        pictures = erase(pictures, tf.concat([numbers[:, 2:], side], axis=1))
     return tf.clip_by_value(pictures, 0.0, 1.0)
 
 
@@ -141,48 +139,64 @@ def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, size: int | None =
     offset += (side - 1) / 2 - (size - 1) / 2 * tf.reduce_sum(linear, axis=2)
     maps = tf.concat([linear, offset[:, :, None]], axis=2)
 
-    def warp_all(pictures: np.ndarray, maps: np.ndarray) -> np.ndarray:
-        pairs = zip(pictures, maps, strict=True)
-        return np.stack([cv2.warpAffine(p, m, (size, size), flags=flags, borderMode=BORDERS[fill]) for p, m in pairs])
+    def warp_one(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(picture, matrix, (size, size), flags=flags, borderMode=BORDERS[fill])
 
     # TensorFlow's own ImageProjectiveTransformV3 gives the same and takes five times as long.
-    warped = tf.numpy_function(warp_all, [pictures, maps], tf.float32)
-    return tf.ensure_shape(warped, (pictures.shape[0], size, size, 3))
+    return _each(warp_one, pictures, maps, size)
 
 
-def change_brightness(pictures: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
-    """Add `amount` `(batch, 1)` to every pixel."""
-    return pictures + amount[:, None, None]
+def change_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
+    """Change brightness, then contrast, then saturation, which is one affine map of a picture's colours.
+
+    Args:
+        pictures: the pictures.
+        amounts: `(batch, 3)`: what is added to every pixel, the factor of the distance to the picture's mean colour,
+            and the factor of the distance to the pixel's own grey (0 is grey, 1 unchanged).
+    """
+
+    def change_one(picture: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+        brightness, contrast, saturation = amounts
+        saturate = saturation * np.eye(3) + (1 - saturation) * np.array([GREY] * 3)
+        mean = np.array(cv2.mean(picture)[:3])
+        offset = saturate @ (mean + brightness - contrast * mean)
+        return cv2.transform(picture, np.column_stack([contrast * saturate, offset]))
+
+    return _each(change_one, pictures, amounts, pictures.shape[1])
 
 
-def change_contrast(pictures: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Move every pixel away from the picture's mean colour by `factor` `(batch, 1)`."""
-    mean = tf.reduce_mean(pictures, axis=(1, 2), keepdims=True)
-    return mean + (pictures - mean) * factor[:, None, None]
-
-
-def change_saturation(pictures: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Move every pixel away from its own grey by `factor` `(batch, 1)`; 0 is grey, 1 unchanged."""
-    grey = tf.image.rgb_to_grayscale(pictures)
-    return grey + (pictures - grey) * factor[:, None, None]
-
-
-def erase(pictures: tf.Tensor, centre: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+def erase(pictures: tf.Tensor, squares: tf.Tensor) -> tf.Tensor:
     """Put a square of the picture's mean colour over part of it.
 
     Args:
         pictures: the pictures.
-        centre: `(batch, 2)`, (x, y) of the side in [0, 1].
-        side: `(batch, 1)` of the side; 0 erases nothing.
+        squares: `(batch, 3)`: x and y of the centre in [0, 1], and the side as a share of the picture's; 0 erases
+            nothing.
 
     Source: Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
     """
     size = pictures.shape[1]
-    position = (tf.range(size, dtype=tf.float32)[None] + 0.5) / size
-    across = tf.abs(position - centre[:, :1]) < side / 2
-    down = tf.abs(position - centre[:, 1:]) < side / 2
-    inside = (down[:, :, None] & across[:, None, :])[..., None]
-    return tf.where(inside, tf.reduce_mean(pictures, axis=(1, 2), keepdims=True), pictures)
+    position = (np.arange(size, dtype=np.float32) + 0.5) / size
+
+    def erase_one(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
+        across, down = np.abs(position - square[:2, np.newaxis]) < square[2] / 2
+        changed = picture.copy()
+        changed[np.ix_(down, across)] = cv2.mean(picture)[:3]
+        return changed
+
+    return _each(erase_one, pictures, squares, size)
+
+
+def _each(
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray], pictures: tf.Tensor, rows: tf.Tensor, size: int
+) -> tf.Tensor:
+    """Change each picture by its row of numbers, with OpenCV, to one of that side."""
+
+    def change_all(pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return np.stack([change(picture, row) for picture, row in zip(pictures, rows, strict=True)])
+
+    changed = tf.numpy_function(change_all, [pictures, rows], tf.float32)
+    return tf.ensure_shape(changed, (pictures.shape[0], size, size, 3))
 
 
 def draw_shares(count: int, seed: tf.Tensor, alpha: float) -> tf.Tensor:

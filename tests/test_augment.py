@@ -114,25 +114,37 @@ def test_a_crop_keeps_at_least_its_share_and_stays_inside():
     assert 3 / 4 - 1e-5 <= ratio.min() < 0.8 < 1.25 < ratio.max() <= 4 / 3 + 1e-5
 
 
+def recoloured(brightness=0.0, contrast=1.0, saturation=1.0):
+    return augment.change_colours(FLOATS[:1], tf.constant([[brightness, contrast, saturation]], tf.float32)).numpy()
+
+
 def test_brightness():
-    assert np.allclose(augment.change_brightness(FLOATS[:1], tf.constant([[0.1]])), FLOATS[:1] + 0.1)
+    assert np.allclose(recoloured(brightness=0.1), FLOATS[:1] + 0.1, atol=1e-6)
 
 
 def test_contrast_keeps_the_mean_and_scales_the_rest():
-    changed = augment.change_contrast(FLOATS[:1], tf.constant([[0.5]])).numpy()
+    changed = recoloured(contrast=0.5)
     assert np.allclose(changed.mean((1, 2)), FLOATS[:1].mean((1, 2)), atol=1e-5)
     assert np.allclose(changed.std((1, 2)), FLOATS[:1].std((1, 2)) / 2, atol=1e-5)
 
 
 def test_saturation_zero_is_grey_and_one_is_unchanged():
-    grey = augment.change_saturation(FLOATS[:1], tf.constant([[0.0]])).numpy()
+    grey = recoloured(saturation=0.0)
     assert np.allclose(grey[..., 0], grey[..., 1])
-    assert np.allclose(grey[..., 0], FLOATS[:1] @ np.array([0.2989, 0.587, 0.114]), atol=1e-4)  # ITU-R BT.601
-    assert np.allclose(augment.change_saturation(FLOATS[:1], tf.constant([[1.0]])), FLOATS[:1], atol=1e-6)
+    assert np.allclose(grey[..., 0], FLOATS[:1] @ np.array([0.299, 0.587, 0.114]), atol=1e-4)  # ITU-R BT.601
+    assert np.allclose(recoloured(), FLOATS[:1], atol=1e-6)
+
+
+def test_colours_change_one_after_the_other():
+    brighter = FLOATS[:1] + 0.1
+    mean = brighter.mean((1, 2), keepdims=True)
+    flatter = mean + (brighter - mean) * 0.7
+    grey = (flatter @ np.array([0.299, 0.587, 0.114]))[..., np.newaxis]
+    assert np.allclose(recoloured(0.1, 0.7, 1.4), grey + (flatter - grey) * 1.4, atol=1e-5)
 
 
 def test_erasing_replaces_one_square_by_the_mean_colour():
-    erased = augment.erase(FLOATS[:2], tf.constant([[0.25, 0.5]] * 2), tf.constant([[0.5], [0.0]])).numpy()
+    erased = augment.erase(FLOATS[:2], tf.constant([[0.25, 0.5, 0.5], [0.25, 0.5, 0.0]])).numpy()
     changed = (erased[0] != FLOATS[0]).any(axis=-1)
     assert changed[12:36, 0:24].all()
     assert not changed[:12].any()
