@@ -1,9 +1,11 @@
 """Errors a user can cause, and the exit code each ends a command with."""
 
+import contextlib
 import errno
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import NoReturn
@@ -117,45 +119,43 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
     try:
         main()
         sys.stdout.flush()
+    except SystemExit:
+        raise
     except BaseException as error:
-        if isinstance(error, SystemExit):
-            raise
         # Whatever it has become: TensorFlow's import turns an interruption into an ImportError.
         if _received or isinstance(error, KeyboardInterrupt):
-            _fail(name, "interrupted", 128 + (_received or [signal.SIGINT])[0], leave=os._exit)
-        _report(name, error)
-        raise
+            _fail(name, "interrupted", 128 + (_received or [signal.SIGINT])[0])
+        _explain(name, error)
+        traceback.print_exc()
+        _leave(1)
     sys.exit(0)
 
 
-def _report(name: str, error: BaseException) -> None:
+def _explain(name: str, error: BaseException) -> None:
     """End with one line and an exit code of its own if `error` is one that a user can do something about."""
     if isinstance(error, UserError):
         _fail(name, str(error), error.exit_code)
-    if isinstance(error, BrokenPipeError):
-        _drop_stdout()  # the reader (`| head`) has gone
-        sys.exit(128 + signal.SIGPIPE)
+    if isinstance(error, BrokenPipeError):  # the reader (`| head`) has gone
+        _leave(128 + signal.SIGPIPE)
     # TensorFlow's, by name: this module must not import it.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        _fail(name, OUT_OF_MEMORY, 5, leave=os._exit)
+        _fail(name, OUT_OF_MEMORY, 5)
     if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
         _fail(name, f"{error.filename or 'a file'}: {error.strerror}: {_SURROUNDINGS[error.errno]}", 5)
 
 
-def _drop_stdout() -> None:
-    """Let nothing more be written there, so that the flush at exit cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _fail(name: str, message: str, code: int) -> NoReturn:
+    print(f"{name}: {printable(message)}", file=sys.stderr)
+    _leave(code)
 
 
-def _fail(name: str, message: str, code: int, leave: Callable[[int], NoReturn] = sys.exit) -> NoReturn:
-    """End with one line.
+def _leave(code: int) -> NoReturn:
+    """End the process without the clean-up of libraries.
 
-    Out of memory or interrupted, leave with `os._exit`: TensorFlow's part of `sys.exit` may hang, and half an import
-    of it may end in an exit code of its own.
+    That of TensorFlow waits for ever where its threads still make batches, and half an import of it has an exit code
+    of its own. What our own code cleans up, it has when the exception passed.
     """
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _drop_stdout()
-    print(f"{name}: {printable(message)}", file=sys.stderr, flush=True)
-    leave(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it, or the disk is full
+            stream.flush()
+    os._exit(code)

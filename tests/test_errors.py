@@ -113,3 +113,24 @@ def test_an_interrupted_import_of_tensorflow_is_an_interruption(seconds):
         process.terminate()
         _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (143, "stage: interrupted\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("error", "code"), [("InputError('x')", 3), ("ValueError('x')", 1)])
+def test_a_failure_while_batches_are_made_ends_the_process(error, code):
+    """Interpreter and TensorFlow, when they clean up, abort or wait for each other (4 of 5 times)."""
+    script = f"""
+from smallvision.errors import InputError, run
+def main():
+    import numpy as np
+    from smallvision.batches import training_batches
+    from smallvision.params import Augment
+    pictures = np.zeros((2000, 64, 64, 3), np.uint8)
+    global batches
+    batches = iter(training_batches(pictures, np.zeros((2000, 1)), 32, 0, Augment(rotation=9, contrast=0.2, erase=1)))
+    next(batches)
+    raise {error}
+run('stage', main)"""
+    for _ in range(2):
+        result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False)
+        assert result.returncode == code, result.stderr
