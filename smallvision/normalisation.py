@@ -34,7 +34,8 @@ def standard_layers(network: Model) -> Model:
     """Return a network like this, with new weights, in layers that Keras can load without this project."""
 
     def standard(layer: layers.Layer) -> layers.Layer:
-        kind = layers.BatchNormalization if isinstance(layer, FusedNormalisation) else type(layer)
-        return kind.from_config(layer.get_config())
+        if isinstance(layer, layers.BatchNormalization):
+            return layers.BatchNormalization.from_config(layer.get_config() | {"synchronized": False})
+        return type(layer).from_config(layer.get_config())
 
     return keras.models.clone_model(network, clone_function=standard)

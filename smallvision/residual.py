@@ -1,6 +1,7 @@
 """A small residual network, for training from scratch. It knows nothing of the pipeline."""
 
 import keras
+import tensorflow as tf
 from keras import Input, Model, layers
 
 from smallvision.convnet import output_layer
@@ -47,6 +48,8 @@ def _block(features: keras.KerasTensor, width: int, stride: int) -> keras.KerasT
 
 def _normalisation() -> layers.Layer:
     # Keras' 0.99 remembers a hundred steps, several epochs of a few hundred pictures.
+    if tf.distribute.has_strategy():  # the whole batch counts, not a device's share of it
+        return layers.BatchNormalization(momentum=0.9, synchronized=True)
     return FusedNormalisation(momentum=0.9)
 
 

@@ -138,10 +138,11 @@ def train(params: Params, image_size: int, folder: Path, model: Path, metrics: P
     fit_recipe = fit_pretrained if recipe.backbone else fit_from_scratch
     with own_errors(train, validation):
         draw_sheet(history.with_name("augmentation.png"), recipe, params.seed, manifest, *labelled[0])
-        result, used = fit_recipe(
-            recipe, image_size, len(manifest.classes), *labelled,
-            augment=recipe.augment, checkpoints=checkpoints, report=report, **options,
-        )  # fmt: skip
+        with devices.all_of(device):
+            result, used = fit_recipe(
+                recipe, image_size, len(manifest.classes), *labelled,
+                augment=recipe.augment, checkpoints=checkpoints, report=report, **options,
+            )  # fmt: skip
         network, final = finish(result.model, recipe, *labelled[1])
     card = save_model(
         model,

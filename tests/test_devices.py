@@ -1,0 +1,77 @@
+"""Several devices of one machine train as one does. Two logical CPUs stand for two GPUs, in processes of their own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+import json, sys
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+folder, kind, *devices_of_runs = sys.argv[1:]
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from smallvision import devices
+from smallvision.checkpoints import Checkpoints
+from smallvision.fitting import fit
+from smallvision.networks import NETWORKS
+from smallvision.params import Augment
+from smallvision.transfer import Head, Top, fit_on_base
+from tests.test_checkpoints import end_after
+from tests.test_fitting import bright_and_dark
+from tests.test_transfer import make_base
+
+DATA = bright_and_dark(26), bright_and_dark(12)  # the last batch has two pictures, one a device
+OPTIONS = {"epochs": 3, "batch_size": 8, "lr": 1e-4, "seed": 7, "precision": "float32", "schedule": "cosine"}
+AUGMENT = Augment(rotation=20, flip=True, mixup=0.2)
+
+def train(count, checkpoints):
+    with devices.all_of("CPU") if count == "2" else nullcontext() as scope:
+        assert (scope is not None) == (count == "2")
+        if kind == "finetuned":
+            return fit_on_base(
+                make_base(), Head("average", 4, 0), *DATA, 2, mirror=False, augment=AUGMENT,
+                top=Top("two_conv", 1e-4, 3), checkpoints=checkpoints, **OPTIONS,
+            )
+        return fit(partial(NETWORKS[kind], 46, 2), *DATA, augment=AUGMENT, checkpoints=checkpoints, **OPTIONS)
+
+results = []
+for number, run in enumerate(devices_of_runs):
+    checkpoints = Checkpoints(Path(folder, str(number)))
+    if len(run) == 2:  # ended by Ctrl-C on the first, gone on with on the second
+        end_after(2, lambda: train(run[0], checkpoints))
+    result = train(run[-1], checkpoints)
+    weights = np.concatenate([weight.ravel() for weight in result.model.get_weights()])
+    results.append({"history": result.history, "weights": weights.tolist()})
+Path(folder, "results.json").write_text(json.dumps(results))
+"""
+
+
+@pytest.mark.parametrize("kind", ["convnet", "residual", "finetuned"])
+def test_two_devices_train_as_one_does(kind, tmp_path):
+    """And what one has begun, two can end, and the other way round."""
+    runs = ["1", "2", "12", "21"]
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), kind, *runs]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    one, *others = json.loads((tmp_path / "results.json").read_text())
+    # The moving variance differs by n / (n - 1), with four pixels of eight pictures left (see FusedNormalisation).
+    tolerance = 0.02 if kind == "residual" else 1e-5
+    for other in others:
+        for row, same in zip(other["history"], one["history"], strict=True):
+            assert row["loss"] == pytest.approx(same["loss"], rel=1e-5)
+            assert row["acc"] == pytest.approx(same["acc"], abs=1e-6)
+            assert row["val_loss"] == pytest.approx(same["val_loss"], rel=tolerance)
+        assert other["weights"] == pytest.approx(one["weights"], rel=0.05 if kind == "residual" else 1e-4, abs=1e-5)
