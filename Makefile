@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all setup test test-slow lint bench demo setup-demo pins clean
+.PHONY: all setup test test-slow lint bench demo setup-demo setup-s3 pins clean
 all: setup
 	dvc repro
 
@@ -47,12 +47,20 @@ setup-demo: .venv/installed-demo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-demo.txt
 	@touch $@
 
+# For a DVC remote on S3, see docs/howto.md.
+setup-s3: .venv/installed-s3
+
+.venv/installed-s3: .venv/installed requirements-s3.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-s3.txt
+	@touch $@
+
 # Needs uv. Keeps the addresses of indexes out of the file.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links
 pins:
 	$(COMPILE) --group dev pyproject.toml -o requirements.txt
 	$(COMPILE) --group demo --constraint requirements.txt -o requirements-demo.txt
+	$(COMPILE) --group s3 --constraint requirements.txt -o requirements-s3.txt
 
 clean:
 	rm -rf .venv

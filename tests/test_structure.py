@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = PIPELINE["stages"]
 BESIDE = ("model.json", "model.tflite", "README.md")
-PINS = [ROOT / "requirements.txt", ROOT / "requirements-demo.txt"]
+PINS = [ROOT / "requirements.txt", ROOT / "requirements-demo.txt", ROOT / "requirements-s3.txt"]
 
 
 def module_file(name: str) -> Path | None:
@@ -162,12 +162,13 @@ def test_pins_name_no_index():
     assert not [path for path in PINS if "://" in path.read_text(encoding="utf-8")]
 
 
-def test_the_demo_changes_no_version():
+def test_what_is_added_later_changes_no_version():
     def versions(path: Path) -> dict[str, str]:
         return dict(re.findall(r"^([\w.-]+)==([^ ;\\]+)", path.read_text(encoding="utf-8"), re.M))
 
-    ours, demo = (versions(path) for path in PINS)
-    assert demo["nicegui"]
-    assert {name: ours[name] for name in demo.keys() & ours.keys()} == {
-        name: demo[name] for name in demo.keys() & ours.keys()
-    }
+    ours, *additions = (versions(path) for path in PINS)
+    for added, name in zip(additions, ("nicegui", "dvc-s3"), strict=True):
+        assert added[name]
+        assert {name: ours[name] for name in added.keys() & ours.keys()} == {
+            name: added[name] for name in added.keys() & ours.keys()
+        }
