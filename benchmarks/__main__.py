@@ -182,12 +182,12 @@ def measure_processes(table: Table, folder: Path, rounds: int) -> None:
         table.add(what, ours, "s", "import tensorflow", theirs, smaller=True)
 
 
-def measure_growth(table: Table, folder: Path, counts: Sequence[int]) -> None:
-    """One epoch of `baseline` on more and more pictures of 500x375; 1,000 for validation."""
+def measure_growth(table: Table, folder: Path, counts: Sequence[int], validation: int) -> None:
+    """One epoch of `baseline` on more and more pictures of 500x375."""
     for count in counts:
         home = folder / f"growth-{count}"
         home.mkdir()
-        write_pictures(home / "pictures", {"train": count, "validation": 1000}, 500, 375)
+        write_pictures(home / "pictures", {"train": count, "validation": validation}, 500, 375)
         write_params(home, "baseline", 1)
         finished = run(TRAIN, home)
         table.add(f"train 1 epoch of {count:,} pictures", finished.seconds, "s")
@@ -218,6 +218,8 @@ def main() -> None:
     if unknown := sorted(set(parts) - set(PARTS)):
         parser.error(f"no part {unknown[0]!r}; expected {', '.join(PARTS)}")
     per_subset = 40 if arguments.small else 1000
+    if arguments.small:
+        os.environ["BENCHMARK_ROUNDS"] = "1"  # for benchmarks.kernels, in processes of its own
     table = Table()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -248,7 +250,7 @@ def main() -> None:
         if "processes" in parts:
             measure_processes(table, home, arguments.rounds)
         if "growth" in parts:
-            measure_growth(table, folder, (40, 80) if arguments.small else (500, 2000, 8000, 24000))
+            measure_growth(table, folder, (40, 80) if arguments.small else (500, 2000, 8000, 24000), per_subset)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": describe_machine(), "rounds": arguments.rounds, "results": table.numbers}
     arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ What is compared runs by turns, and the medians count.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ from smallvision.loading import Pictures
 from smallvision.manifest import read_manifest
 from smallvision.params import read_params
 
-ROUNDS = 5
+ROUNDS = int(os.environ.get("BENCHMARK_ROUNDS", "5"))  # of each comparison inside one process
 SIZE, BATCH = 150, 20
 
 
