@@ -56,19 +56,8 @@ def measure(params: Params, recipe: str, limit: int) -> Point:
     if not (found := _current(name, wanted)):
         if name in _output("dvc", "exp", "list", "--name-only").split():
             _output("dvc", "exp", "remove", name)
-        command = [
-            "dvc",
-            "exp",
-            "run",
-            "--temp",
-            "--name",
-            name,
-            "-S",
-            f"recipe={recipe}",
-            "-S",
-            f"train_limit={limit}",
-        ]
-        if subprocess.run(command, check=False).returncode:
+        changes = ["-S", f"recipe={recipe}", "-S", f"train_limit={limit}"]
+        if subprocess.run(["dvc", "exp", "run", "--temp", "--name", name, *changes], check=False).returncode:
             raise SurroundingsError(f"experiment {name} failed, see above; those before it are kept, run this again")
         found = _current(name, wanted)
     training, test = (json.loads(_output("git", "show", f"{found}:metrics/{part}.json")) for part in ("train", "test"))
@@ -95,7 +84,13 @@ def _relevant(params: Params) -> Params:
 
 
 def _output(*command: str) -> str:
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True).stdout
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "see above"
+        raise SurroundingsError(
+            f"`{' '.join(command)}` failed, {reason}; run this in the project's Git repository, with DVC on the path"
+        ) from None
 
 
 def draw(path: Path, points: Sequence[Point]) -> None:

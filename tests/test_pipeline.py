@@ -48,10 +48,11 @@ class Repository:
             start_new_session=True,
         )
 
-    def run(self, *command: str, check: bool = True) -> str:
+    def run(self, *command: str, check: bool = True, **environment: str) -> str:
         result = subprocess.run(
-            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300, check=False
-        )
+            command, cwd=self.folder, env=self._environment | environment, capture_output=True, text=True, timeout=300,
+            check=False,
+        )  # fmt: skip
         output = result.stdout + result.stderr
         assert result.returncode == 0 or not check, output
         return output
@@ -233,6 +234,8 @@ def test_a_learning_curve(base: Repository):
     assert "learning_curve: --limits: 5 is more than the 4 training pictures per class" in too_many
     assert "--limits: expected at least 1, received 0" in base.run(*module, "--limits", "0", check=False)
     assert "--recipes: there is no 'othre'" in base.run(*module, "--recipes", "othre", check=False)
+    outside = base.run(*module, "--limits", "2", check=False, GIT_DIR="nowhere")
+    assert outside.splitlines()[-1].startswith("learning_curve: `git for-each-ref")
 
 
 def test_metrics_and_plots_can_be_shown(base: Repository):
