@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smallvision.quiet import LEVEL
+
 # On a machine that is busy, a time limit fails what is right.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
@@ -126,6 +128,12 @@ class Project:
 
     def evaluate(self) -> subprocess.CompletedProcess[str]:
         return self.run("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "plots")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """A test that imported TensorFlow here has set its log level, and the next one's processes would show messages."""
+    os.environ.pop(LEVEL, None)
 
 
 @pytest.fixture

@@ -103,7 +103,6 @@ def test_without_a_model_one_line_says_how_to_make_it(project: Project):
 @pytest.fixture
 def address(project: Project, model_file, monkeypatch) -> Iterator[str]:
     """The page, served by a process of its own."""
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # of another test, and TensorFlow would have its say
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # by which NiceGUI would think that it tests itself
     with socket.socket() as free:
         free.bind((demo.HOST, 0))
