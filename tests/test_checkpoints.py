@@ -79,7 +79,8 @@ def test_a_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epo
     assert [line.split()[1] for line in lines[1:]] == [f"{n}/4" for n in range(epochs + 1, 5)]
 
 
-@pytest.mark.parametrize("epochs", [2, pytest.param(3, marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [2, 3])
 def test_early_stopping_goes_on_counting(tmp_path, epochs):
     """Also when the run was ended between its last epoch and what follows."""
     training = partial(train, lr=1e-30, patience=2)  # no epoch can be better than the first
