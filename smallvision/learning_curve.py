@@ -94,7 +94,7 @@ def _output(*command: str) -> str:
 
 
 def draw(path: Path, points: Sequence[Point]) -> None:
-    """Draw a line for each recipe as a PNG, the best at the end first in the legend."""
+    """Draw a line for each recipe as a PNG, the best first in the legend."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator, PercentFormatter
 
@@ -110,11 +110,11 @@ def draw(path: Path, points: Sequence[Point]) -> None:
     ticks = sorted({point.pictures for point in points})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("training pictures per class")
     axes.set_ylabel("test accuracy, with its 95% interval")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend()
     with replacing(path) as part:
         figure.savefig(part, format="png")
 
