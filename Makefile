@@ -41,17 +41,11 @@ bench: setup
 demo: setup-demo
 	python -m smallvision.demo $(if $(PORT),--port $(PORT))
 
-setup-demo: .venv/installed-demo
+# setup-s3 is for a DVC remote on S3, see docs/howto.md.
+setup-demo setup-s3: setup-%: .venv/installed-%
 
-.venv/installed-demo: .venv/installed requirements-demo.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-demo.txt
-	@touch $@
-
-# For a DVC remote on S3, see docs/howto.md.
-setup-s3: .venv/installed-s3
-
-.venv/installed-s3: .venv/installed requirements-s3.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-s3.txt
+.venv/installed-%: .venv/installed requirements-%.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
 	@touch $@
 
 # Needs uv. Keeps the addresses of indexes out of the file.

@@ -129,7 +129,8 @@ def main() -> None:
         description="How much do pictures buy? Trains on fewer and more of them, as experiments of DVC.",
     )
     parser.add_argument("--recipes", nargs="+", help="default: the one in params.yaml")
-    parser.add_argument("--limits", nargs="+", type=int, default=LIMITS, help="training pictures per class")
+    limits_help = "training pictures per class; default: " + " ".join(map(str, LIMITS))
+    parser.add_argument("--limits", nargs="+", type=int, default=LIMITS, help=limits_help)
     parser.add_argument("--curve", type=Path, default=Path("data/learning_curve.png"), help="default: %(default)s")
     arguments = parser.parse_args()
     if min(arguments.limits) < 1:
