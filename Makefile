@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all setup test test-slow lint bench demo setup-demo setup-s3 pins clean
+.PHONY: all setup test test-slow lint bench demo setup-demo setup-s3 setup-sweep pins clean
 all: setup
 	dvc repro
 
@@ -41,8 +41,8 @@ bench: setup
 demo: setup-demo
 	python -m smallvision.demo $(if $(PORT),--port $(PORT))
 
-# setup-s3 is for a DVC remote on S3, see docs/howto.md.
-setup-demo setup-s3: setup-%: .venv/installed-%
+# setup-s3 is for a DVC remote on S3, setup-sweep for searches: see docs/howto.md.
+setup-demo setup-s3 setup-sweep: setup-%: .venv/installed-%
 
 .venv/installed-%: .venv/installed requirements-%.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
@@ -55,6 +55,7 @@ pins:
 	$(COMPILE) --group dev pyproject.toml -o requirements.txt
 	$(COMPILE) --group demo --constraint requirements.txt -o requirements-demo.txt
 	$(COMPILE) --group s3 --constraint requirements.txt -o requirements-s3.txt
+	$(COMPILE) --group sweep --constraint requirements.txt -o requirements-sweep.txt
 
 clean:
 	rm -rf .venv

@@ -223,18 +223,28 @@ class Params(_Section):
 def read_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check the parameters.
 
-    The file is parsed as DVC parses it (YAML 1.2, so `1e-4` is a number, `yes` a word and a
-    duplicate key an error): PyYAML would read another value than `dvc params diff` shows.
-
     Raises:
         ParameterError: the file is missing, no YAML, or a key or value is wrong.
     """
     try:
-        content = ruamel.yaml.YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+        return parse_params(path.read_text(encoding="utf-8-sig"), path)
     except FileNotFoundError:
         raise ParameterError(f"{path}: not found; run from the project's root") from None
     except UnicodeDecodeError as error:
         raise ParameterError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+
+
+def parse_params(text: str, path: Path) -> Params:
+    """Parse and check the content of `path`.
+
+    As DVC parses it (YAML 1.2, so `1e-4` is a number, `yes` a word and a duplicate key an error):
+    PyYAML would read another value than `dvc params diff` shows.
+
+    Raises:
+        ParameterError: it is no YAML, or a key or value is wrong.
+    """
+    try:
+        content = ruamel.yaml.YAML(typ="safe", pure=True).load(text)
     except ruamel.yaml.error.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1}" if mark else ""

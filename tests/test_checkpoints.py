@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import smallvision
-from smallvision import checkpoints
+from smallvision import checkpoints, training
 from smallvision.checkpoints import Checkpoints, training_key
 from smallvision.convnet import baseline
 from smallvision.fitting import fit
@@ -182,7 +182,7 @@ def test_a_changed_parameter_makes_it_another_training(project, monkeypatch, cha
     assert project.fetch().returncode == 0
     monkeypatch.chdir(project.folder)
     monkeypatch.setattr(sys, "argv", ["train", "data/pictures", "model.keras", "train.json", "history.csv"])
-    monkeypatch.setattr(train_stage, "import_tensorflow", lambda: None)  # it is; and this would set the environment
+    monkeypatch.setattr(training, "import_tensorflow", lambda: None)  # it is; and this would set the environment
     keys = []
 
     def key_of(facts):

@@ -11,15 +11,15 @@ from smallvision.fitting import fit
 from smallvision.networks import NETWORKS
 from smallvision.normalisation import FusedNormalisation, standard_layers
 from smallvision.params import Recipe
-from smallvision.residual import residual
+from smallvision.residual import _convolution, residual
 from tests.test_fitting import OPTIONS, TRAIN, VALIDATION
 
 
-def test_sizes_halve_and_widths_double():
+def test_sizes_halve():
     network = residual(128, 2)
-    assert network.count_params() == 1_210_849
+    assert network.count_params() == 2_459_105
     shapes = [layer.output.shape[1:] for layer in network.layers if type(layer).__name__ == "Add"]
-    assert shapes == [(32, 32, 64), (16, 16, 128), (8, 8, 256)]
+    assert shapes == [(32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 256)]
     assert network.output_shape == (None, 1)
     assert residual(46, 3, dropout=0.3).output_shape == (None, 3)
 
@@ -27,6 +27,17 @@ def test_sizes_halve_and_widths_double():
 @pytest.mark.parametrize("side", [46, 47, 49, 150])
 def test_both_ways_through_a_block_have_the_same_size_at_any_side(side):
     assert residual(side, 2)(np.zeros((1, side, side, 3), np.float32)).shape == (1, 1)
+
+
+def test_odd_and_even_sides_are_sampled_at_the_same_places():
+    picture = np.random.default_rng(0).normal(size=(1, 9, 9, 4)).astype(np.float32)
+    networks = []
+    for side in (9, 8):
+        features = keras.Input((side, side, 4))
+        networks.append(keras.Model(features, _convolution(features, 5, stride=2)))
+    networks[1].set_weights(networks[0].get_weights())
+    odd, even = networks[0](picture), networks[1](picture[:, :8, :8])
+    np.testing.assert_allclose(odd[:, :3, :3], even[:, :3, :3], atol=1e-6)
 
 
 def test_every_network_has_a_name_in_the_parameters():

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = PIPELINE["stages"]
 BESIDE = ("model.json", "model.tflite", "README.md")
-PINS = [ROOT / "requirements.txt", ROOT / "requirements-demo.txt", ROOT / "requirements-s3.txt"]
+PINS = [ROOT / f"requirements{extra}.txt" for extra in ("", "-demo", "-s3", "-sweep")]
 
 
 def module_file(name: str) -> Path | None:
@@ -65,15 +65,17 @@ def test_declared_code_is_the_import_closure(name):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_declared_parameters_are_those_read(name):
-    tree = ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8"))
+    stage = ROOT / f"stages/{name}.py"
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in import_closure(stage) if path.name != "params.py"]
     read = {
         node.attr
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params"
     }
     read = {"recipes.${recipe}" if key == "recipes" else key for key in read}
     assert set(STAGES[name].get("params", [])) == read
-    docstring = ast.get_docstring(tree)
+    docstring = ast.get_docstring(ast.parse(stage.read_text(encoding="utf-8")))
     assert all(f"`{key}`" in docstring for key in read - {"recipes.${recipe}"})
 
 

@@ -1,0 +1,89 @@
+"""`python -m smallvision.sweep`: search parameters with Ray Tune, on this machine or a cluster."""
+
+import argparse
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from smallvision.checkpoints import training_key
+from smallvision.errors import SurroundingsError, run
+from smallvision.files import locked, sha256_of
+from smallvision.space import Space, check, params_with, read_space
+from smallvision.trials import FINISHED, Trial, find_winner, write_results
+
+SWEEPS = Path("data/sweeps")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m smallvision.sweep",
+        description="Search parameters: train on pictures that are split, compare on the validation pictures.",
+    )
+    parser.add_argument("space", nargs="?", type=Path, help="a YAML file, `key: values` a line")
+    parser.add_argument(
+        "-S", "--set-param", action="append", default=[], metavar="KEY=VALUES", dest="settings",
+        help="as of `dvc exp run`, and ranges: 'lr=tag(log, interval(1e-4, 1e-2))'",
+    )  # fmt: skip
+    parser.add_argument("--trials", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--search", choices=("optuna", "random"), default="optuna", help="default: %(default)s")
+    parser.add_argument("--cpus", type=int, help="cores of a trial; default: all of a machine, or a share per GPU")
+    parser.add_argument(
+        "--early-stopping", action=argparse.BooleanOptionalAction, default=True, help="end poor trials early (ASHA)"
+    )
+    parser.add_argument("--table", type=Path, default=Path("data/sweep.csv"), help="default: %(default)s")
+    arguments = parser.parse_args()
+    for name in ("trials", "cpus"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            parser.error(f"--{name}: expected at least 1, received {value}")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    space = read_space(arguments.space, arguments.settings)
+    check(space)
+    try:
+        from smallvision import tuning
+    except ModuleNotFoundError as error:
+        raise SurroundingsError(f"{error.name} is not installed; `make setup-sweep` installs it") from None
+    params = params_with(space.fixed)
+    if subprocess.run(["dvc", "repro", "--quiet", "split"], check=False).returncode:
+        raise SurroundingsError("`dvc repro split` failed, see above; a sweep trains on pictures that are split")
+    count = min(arguments.trials, space.combinations or arguments.trials)
+    options = {"seed": params.seed, "method": arguments.search, "early_stopping": arguments.early_stopping}
+    facts = options | {"space": repr(space), "trials": count, "params": params.model_dump()}
+    key = training_key(facts | {"pictures": sha256_of(tuning.PICTURES / "manifest.json")})
+    folder = Path.cwd() / SWEEPS / key
+    with locked(SWEEPS / "sweep"):
+        resources = tuning.connect()
+        if arguments.cpus:
+            resources["cpu"] = arguments.cpus
+        trials = tuning.search(space, count, folder, resources, table=arguments.table, **options)
+    if len(trials) < count:  # Ray has taken the signal
+        raise KeyboardInterrupt
+    report(arguments.table, space, trials)
+
+
+def report(table: Path, space: Space, trials: Sequence[Trial]) -> None:
+    """Print the winner, and the command that trains it in the pipeline.
+
+    Raises:
+        SurroundingsError: there is none.
+    """
+    write_results(table, space, trials)
+    best = find_winner(trials)
+    if not best:
+        raise SurroundingsError(f"no trial came to its end, see {table}")
+    ended = sum(trial.state == FINISHED for trial in trials)
+    print(
+        f"sweep: {len(trials)} trials, {ended} to the end, {sum(t.epochs for t in trials)} epochs; best: "
+        f"trial {best.number}, validation accuracy {best.val_acc:.1%}\n"
+        f"sweep: {table}, {table.with_suffix('.png')}; to train it in the pipeline:\n"
+        + shlex.join(["dvc", "exp", "run", *(w for k, v in best.settings.items() for w in ("-S", f"{k}={v}"))])
+    )
+
+
+if __name__ == "__main__":
+    run("sweep", main)

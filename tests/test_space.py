@@ -1,0 +1,179 @@
+"""What a sweep may search, read as DVC reads it, and what is refused before anything trains."""
+
+import math
+
+import hypothesis.strategies as st
+import pytest
+import ruamel.yaml
+from hypothesis import example, given
+
+from smallvision.errors import ParameterError
+from smallvision.params import read_params
+from smallvision.space import Interval, check, params_with, read_space
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_settings_are_those_of_hydra():
+    space = read_space(
+        None,
+        [
+            "recipe=residual",
+            "recipes.residual.lr=tag(log, interval(1e-4, 1e-2))",
+            "recipes.residual.dropout=interval(0, 0.5)",
+            "recipes.residual.image_size=int(interval(96, 160))",
+            "recipes.residual.batch_size=16,32,16",
+            "recipes.residual.epochs=range(10, 40, 10)",
+            "recipes.residual.augment.size=128,null",
+        ],
+    )
+    assert space.fixed == {"recipe": "residual"}
+    assert space.free == {
+        "recipes.residual.lr": Interval(1e-4, 1e-2, log=True),
+        "recipes.residual.dropout": Interval(0, 0.5),
+        "recipes.residual.image_size": Interval(96, 160, whole=True),
+        "recipes.residual.batch_size": ("16", "32"),
+        "recipes.residual.epochs": ("10", "20", "30"),
+        "recipes.residual.augment.size": ("128", "null"),
+    }
+    assert space.combinations is None
+    check(space)
+
+
+def test_a_file_says_the_same_and_a_setting_replaces_a_line(tmp_path):
+    file = tmp_path / "space.yaml"
+    file.write_text(
+        "lr: tag(log, interval(1e-5, 1e-2))\n"
+        "batch_size: [10, 20]\n"
+        "recipe: augmented\n"
+        "recipes.augmented.augment.flip: [true, false]\n"
+        "recipes.augmented.patience: [5, null]\n"
+        "seed: 1\n"
+    )
+    options = ["batch_size=20,40", "recipe=augmented,baseline", "seed=2"]
+    assert read_space(file, options) == read_space(
+        None,
+        [
+            "lr=tag(log, interval(1e-5, 1e-2))",
+            "batch_size=20,40",
+            "recipe=augmented,baseline",
+            "recipes.augmented.augment.flip=true,false",
+            "recipes.augmented.patience=5,null",
+            "seed=2",
+        ],
+    )
+
+
+def test_combinations_are_counted_where_all_are_choices():
+    assert read_space(None, ["batch_size=10,20,40", "seed=range(1,5)"]).combinations == 12
+
+
+def test_a_trials_settings_are_rounded_words():
+    space = read_space(None, ["recipe=augmented", "lr=tag(log, interval(1e-4, 1e-2))", "batch_size=16,32"])
+    assert space.settings({"lr": 0.00123456, "batch_size": "32"}) == {
+        "recipe": "augmented",
+        "lr": "0.00123",
+        "batch_size": "32",
+    }
+
+
+@given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), st.floats(0, 1))
+@example(1.23456e-4, 1.23457e-4, 0.5)
+def test_what_is_drawn_stays_inside_and_is_read_back(low, high, share):
+    low, high = sorted((low, high))
+    written = Interval(low, high).write(low + share * (high - low))
+    assert low <= float(written) <= high
+    assert ruamel.yaml.YAML(typ="safe", pure=True).load(written) == float(written)
+
+
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_whole_numbers_stay_whole(low, more):
+    interval = Interval(low, low + more, whole=True)
+    assert interval.ends == (str(low), str(low + more))
+    assert interval.write(float(low)) == str(low)
+
+
+@given(st.text(max_size=40))
+@example("lr=interval(1, 2")
+@example("a='")
+def test_any_text_is_a_space_or_one_line(text):
+    try:
+        space = read_space(None, [text])
+    except ParameterError as error:
+        assert len(str(error).splitlines()) <= 1 + text.count("\n") + sum(
+            map(text.count, "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+        )
+    else:
+        assert space.free
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["lr=log(1e-4, 1e-2)"], "Unknown function 'log'; examples: 'lr=tag(log, interval(1e-4, 1e-2))'"),
+        (["lr=1e-3"], "nothing to search"),
+        ([], "nothing to search"),
+        (["lr"], "cannot be read"),
+        (["+lrr=1,2"], "neither adds nor removes"),
+        (["lr=glob(*)"], "list the values"),
+        (["lr=interval(2, 1)"], "a lower and a higher end"),
+        (["lr=tag(log, interval(0, 1))"], "above 0"),
+        (["split.train=100,200"], "same pictures"),
+        (["source=drawn,drawn3"], "same pictures"),
+        (["lrr=1,2"], "lrr"),
+        (["lr=interval(0, 1)"], "params.yaml: lr: expected greater than 0"),
+        (["lr=1e-3,abc"], "params.yaml: lr: expected a valid number, received 'abc'"),
+        (["recipe=baseline,resnet"], "there is no 'resnet'"),
+        (["recipe=augmented", "lr=1e-3,1e-4"], "has no effect on recipe augmented"),
+        (["recipes.augmented.lr=1e-3,1e-4"], "has no effect on recipe baseline"),
+        (["image_size=int(interval(10, 150))"], "params.yaml: image_size"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_searched_is_refused(settings, words):
+    with pytest.raises(ParameterError) as caught:
+        check(read_space(None, settings))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_one_of_the_recipes_uses_may_be_searched():
+    check(read_space(None, ["recipe=baseline,augmented", "lr=1e-3,1e-4"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "not found"),
+        ("a: [", "no valid YAML"),
+        ("- lr", "expected lines such as"),
+        ("lr: interval(", "lr=interval("),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, text, words):
+    file = tmp_path / "space.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ParameterError, match=words.replace("(", r"\(")):
+        read_space(file, [])
+
+
+def test_parameters_are_changed_by_dvcs_own_function_and_the_file_is_not():
+    before = (ROOT / "params.yaml").read_bytes()
+    params = params_with({"lr": "1e-3", "recipe": "augmented", "recipes.augmented.augment.rotation": "10"})
+    assert (params.lr, params.recipe, params.recipes["augmented"].augment.rotation) == (1e-3, "augmented", 10)
+    assert (ROOT / "params.yaml").read_bytes() == before
+
+
+def test_the_parameters_of_the_moment_are_a_trial():
+    params = read_params()
+    space = read_space(
+        None, ["lr=tag(log, interval(1e-5, 1e-2))", "batch_size=10,20", "image_size=46,64", "seed=interval(1,9)"]
+    )
+    assert space.drawn_before(params) == {"lr": params.lr, "batch_size": "20"}
+    assert math.isclose(
+        float(space.settings(space.drawn_before(params) | {"image_size": 46, "seed": 5})["lr"]), params.lr
+    )

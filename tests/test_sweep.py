@@ -1,0 +1,283 @@
+"""Sweeps on real Ray: here, interrupted, and on a cluster that loses a machine."""
+
+import contextlib
+import csv
+import importlib.util
+import json
+import os
+import secrets
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT, assert_one_line, kaggle_members, listen_to_ctrl_c, write_zip
+from tests.test_pipeline import SMALL, Repository, make_repository
+from tests.test_tensorboard import logged
+
+BIN = Path(sys.executable).parent
+SWEEP = (sys.executable, "-m", "smallvision.sweep")
+RANGE = ("-S", "lr=tag(log, interval(1e-5, 1e-3))", "-S", "batch_size=4,8")
+HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # Ray takes 127.0.0.1 for the machine's outer address
+
+needs_ray = pytest.mark.skipif(
+    not (importlib.util.find_spec("ray") and importlib.util.find_spec("optuna")),
+    reason="Ray or Optuna is missing: `make setup-sweep` installs them",
+)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Repository:
+    source = write_zip(tmp_path_factory.mktemp("source") / "pictures.zip", kaggle_members(30))
+    recipes = {"baseline": {"epochs": 4}, "long": {"epochs": 60}}
+    sizes = {"split.train": 16, "split.validation": 8, "split.test": 4}
+    repository = make_repository(
+        tmp_path_factory.mktemp("sweeps") / "a project", source, **SMALL | sizes | {"recipes": recipes}
+    )
+    repository.run("dvc", "repro", "split")
+    repository.commit()
+    return repository
+
+
+def rows(repository: Repository) -> list[dict[str, str]]:
+    with (repository.folder / "data/sweep.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def model_of(metrics: Path) -> str:
+    return json.loads(metrics.read_text())["model"]
+
+
+def folders_of(repository: Repository) -> dict[str, Path]:
+    """The folders of the trials of the only sweep."""
+    return {path.name: path for path in (repository.folder / "data/sweeps").glob("*/*") if path.name.isdecimal()}
+
+
+@pytest.fixture(autouse=True)
+def no_sweep_before(request):
+    if "repository" in request.fixturenames:
+        repository = request.getfixturevalue("repository")
+        repository.run("git", "clean", "-qfdx", "data/sweeps", "data/tensorboard")
+
+
+@needs_ray
+@pytest.mark.slow
+def test_the_winner_is_what_its_line_trains(repository):
+    pictures = repository.folder / "data/pictures"
+    for path in pictures.rglob("*.jpg"):
+        os.utime(path, ns=(0, path.stat().st_mtime_ns))
+    output = repository.run(*SWEEP, *RANGE, "--trials", "2", "--search", "random")
+    read = {
+        name: any(path.stat().st_atime_ns for path in (pictures / name).rglob("*.jpg")) for name in ("train", "test")
+    }
+    if read["train"]:  # else the file system does not note it
+        assert not read["test"]
+    trials = rows(repository)
+    assert [(trial["trial"], trial["state"], trial["epochs"]) for trial in trials] == [
+        (str(number), "finished", "4") for number in (1, 2)
+    ]
+    assert (trials[0]["lr"], trials[0]["batch_size"]) == ("0.0001", "4")  # those of params.yaml
+    assert (repository.folder / "data/sweep.png").read_bytes().startswith(b"\x89PNG")
+    *_, found, _, line = output.strip().splitlines()
+    best = max(trials, key=lambda trial: float(trial["val_acc"]))
+    assert f"best: trial {best['trial']}" in found
+    assert f"{float(best['val_acc']):.1%}" in found
+    assert shlex.split(line) == [
+        "dvc",
+        "exp",
+        "run",
+        "-S",
+        f"lr={best['lr']}",
+        "-S",
+        f"batch_size={best['batch_size']}",
+    ]
+    expected = model_of(folders_of(repository)[best["trial"]] / "train.json")
+
+    again = repository.run(*SWEEP, *RANGE, "--trials", "2", "--search", "random")
+    assert again.strip().splitlines()[-1] == line
+    assert rows(repository) == trials  # their seconds too: nothing was trained
+
+    repository.run(*shlex.split(line))
+    assert model_of(repository.folder / "metrics/train.json") == expected
+    repository.run("git", "checkout", "--quiet", "--force", ".")
+
+
+@needs_ray
+@pytest.mark.slow
+def test_all_of_a_few_combinations_are_tried_and_one_that_diverges_has_no_accuracy(repository):
+    output = repository.run(*SWEEP, "-S", "lr=1e-4,1e20", "-S", "recipe=baseline", "--trials", "9", "--cpus", "1")
+    good, diverged = rows(repository)
+    assert (good["state"], good["lr"], good["recipe"]) == ("finished", "0.0001", "baseline")
+    assert (diverged["state"], diverged["val_acc"]) == ("diverged", "")
+    assert "the loss" in diverged["reason"]
+    assert output.strip().splitlines()[-1] == "dvc exp run -S recipe=baseline -S lr=0.0001"
+    assert "sweep: 2 trials, 1 to the end" in output
+
+
+@needs_ray
+@pytest.mark.slow
+def test_poor_trials_are_stopped_early(repository):
+    """The first is good enough; steps of 1e-30 learn nothing."""
+    values = "1e-4," + ",".join(f"{number}e-30" for number in range(1, 6))
+    repository.run(*SWEEP, "-S", f"lr={values}", "--trials", "6", "-S", "recipe=baseline")
+    trials = rows(repository)
+    assert {trial["state"] for trial in trials} == {"finished", "stopped"}
+    stopped = [trial for trial in trials if trial["state"] == "stopped"]
+    assert all(int(trial["epochs"]) < 4 for trial in stopped)
+    # What a trial needs to go on is gone where it will not.
+    assert not list((repository.folder / "data/sweeps").rglob("model-checkpoints/*"))
+
+
+def start(repository: Repository, *options: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*SWEEP, *options], cwd=repository.folder, env=repository._environment | environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen_to_ctrl_c,
+    )  # fmt: skip
+
+
+def wait_for(condition, what: str, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"no {what} in {seconds} s"
+        time.sleep(0.1)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_sweep_goes_on(repository, number, code):
+    options = ("-S", "recipe=baseline,long", "-S", "tensorboard=true", "--no-early-stopping")
+    process = start(repository, *options)
+
+    def second_is_training() -> bool:
+        folder = folders_of(repository).get("2")
+        return bool(folder and list(folder.rglob("epoch-00000[3-9]")))
+
+    with process:
+        wait_for(second_is_training, "checkpoint of the second trial")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert errors == ("" if number == signal.SIGKILL else "sweep: interrupted\n")
+    model = folders_of(repository)["1"] / "model.keras"
+    before = model.stat().st_mtime_ns
+    result = repository.run(*SWEEP, *options)
+    assert model.stat().st_mtime_ns == before
+    assert [(trial["trial"], trial["state"], trial["epochs"]) for trial in rows(repository)] == [
+        ("1", "finished", "4"), ("2", "finished", "60"),
+    ]  # fmt: skip
+    assert "sweep: 2 trials, 2 to the end" in result
+    assert times_of_the_first_epoch(repository) == [1, 1]
+
+
+def times_of_the_first_epoch(repository: Repository) -> list[int]:
+    """How often each trial has trained its first epoch: more than once where it began anew."""
+    folders = (repository.folder / "data/tensorboard").iterdir()
+    return [[step for step, _ in logged(folder)["acc"]].count(1) for folder in folders]
+
+
+@contextlib.contextmanager
+def machine(*options: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Ray node with one core, as long as the block lasts."""
+    command = [str(BIN / "ray"), "start", "--block", "--num-cpus=1", "--disable-usage-stats", *options]
+    process = subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill -9 a node with all its processes."""
+    if process.poll() is None:
+        node = psutil.Process(process.pid)
+        for each in [*node.children(recursive=True), node]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_shares_the_trials_and_one_lost_machine_costs_time_only(repository, tmp_path_factory):
+    with socket.create_server((HEAD, 0)) as free:
+        port = free.getsockname()[1]
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    address = f"{HEAD}:{port}"
+    folder = f"--temp-dir=/tmp/sv{secrets.token_hex(4)}"  # short: the paths of its sockets have a limit
+    head = (f"--node-ip-address={HEAD}", "--head", f"--port={port}", "--include-dashboard=false", folder)
+    options = ("-S", "recipe=long", "-S", "lr=1e-4,2e-4,3e-4", "-S", "tensorboard=true", "--no-early-stopping")
+    with machine(*head, **token):
+        wait_for(lambda: listens(HEAD, port), "head")
+        with machine(f"--node-ip-address={SECOND}", f"--address={address}", **token) as second:
+            time.sleep(10)
+            process = start(repository, *options, RAY_ADDRESS=address, **token)
+            with process:
+
+                def both_are_training() -> bool:
+                    return (
+                        sum(bool(list(each.rglob("epoch-00000[3-9]"))) for each in folders_of(repository).values()) == 2
+                    )
+
+                wait_for(both_are_training, "two trials at once, on nodes of one core each")
+                kill(second)
+                output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    trials = rows(repository)
+    assert [(trial["state"], trial["epochs"]) for trial in trials] == 3 * [("finished", "60")]
+    assert {trial["node"] for trial in trials} == {HEAD}
+    assert times_of_the_first_epoch(repository) == [1, 1, 1]
+    assert "sweep: 3 trials, 3 to the end" in output
+
+
+def listens(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+        return True
+    return False
+
+
+@needs_ray
+@pytest.mark.slow
+def test_no_cluster_at_the_address(repository):
+    with socket.create_server((HEAD, 0)) as free:
+        address = f"{HEAD}:{free.getsockname()[1]}"
+    process = start(repository, *RANGE, RAY_ADDRESS=address)
+    with process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert errors == (
+        f"sweep: RAY_ADDRESS: no cluster answers at {address}; start one with `ray start --head`, "
+        "or unset RAY_ADDRESS; RAY_AUTH_TOKEN_PATH names the file with its token\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (RANGE, 5, ("ray is not installed", "make setup-sweep")),
+        (("-S", "lr=1e-4"), 2, ("nothing to search",)),
+        (("-S", "lr=1e-4,abc"), 2, ("params.yaml: lr: expected a valid number",)),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_starts(arguments, code, words):
+    run = "import runpy, sys; sys.modules['ray'] = None; runpy.run_module('smallvision.sweep', run_name='__main__')"
+    result = subprocess.run(
+        [sys.executable, "-c", run, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert_one_line(result, code, *words)
+
+
+@pytest.mark.parametrize("option", ["--trials=0", "--cpus=0", "--search=grid"])
+def test_a_wrong_option_is_refused(option):
+    result = subprocess.run([*SWEEP, *RANGE, option], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert option.split("=")[0] in result.stderr
