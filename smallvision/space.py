@@ -144,7 +144,7 @@ def _lines(file: Path) -> list[str]:
     try:
         content = ruamel.yaml.YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ParameterError(f"{file}: not found") from None
+        raise ParameterError(f"{file}: there is no such file; expected the YAML file of a search space") from None
     except (ruamel.yaml.error.YAMLError, ValueError, RecursionError) as error:
         raise ParameterError(f"{file}: no valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):

@@ -147,7 +147,7 @@ def test_a_key_that_one_of_the_recipes_uses_may_be_searched():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "not found"),
+        (None, "no such file"),
         ("a: [", "no valid YAML"),
         ("- lr", "expected lines such as"),
         ("lr: interval(", "lr=interval("),

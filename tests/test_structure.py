@@ -169,7 +169,7 @@ def test_what_is_added_later_changes_no_version():
         return dict(re.findall(r"^([\w.-]+)==([^ ;\\]+)", path.read_text(encoding="utf-8"), re.M))
 
     ours, *additions = (versions(path) for path in PINS)
-    for added, name in zip(additions, ("nicegui", "dvc-s3"), strict=True):
+    for added, name in zip(additions, ("nicegui", "dvc-s3", "ray"), strict=True):
         assert added[name]
         assert {name: ours[name] for name in added.keys() & ours.keys()} == {
             name: added[name] for name in added.keys() & ours.keys()
