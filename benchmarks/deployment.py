@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from benchmarks.kernels import by_turns
-from smallvision import calibration, export, modelfile, predict, transfer
+from smallvision import answers, calibration, export, modelfile, transfer
 from smallvision.inputs import find, read
 from smallvision.litert import read_litert
 from smallvision.pictures import to_input
@@ -98,7 +98,7 @@ def rates(model: Path, folder: Path) -> dict[str, dict[str, float]]:
         latencies = {kind: 1000 / rate for kind, rate in by_turns(turns).items()}
         many = by_turns(
             {
-                "predict": lambda: sum(1 for _ in predict.predict(lites["litert"], card, names, refuse)),
+                "predict": lambda: sum(1 for _ in answers.predict(lites["litert"], card, names, refuse)),
                 "keras": lambda: with_keras(network, card, names),
             },
             3,
@@ -112,7 +112,7 @@ def refuse(name: str, error: Exception) -> None:
 
 def with_keras(network: keras.Model, card: modelfile.Card, names: list[str]) -> int:
     """Predict with Keras' own `predict`, in batches; decoded by as many threads as ours."""
-    pictures = [picture for _, picture in predict.decoded(names, card.image_size)]
+    pictures = [picture for _, picture in answers.decoded(names, card.image_size)]
     return len(network.predict(np.stack(pictures).astype(np.float32) / 255, batch_size=BATCH, verbose=0))
 
 

@@ -7,84 +7,14 @@ import argparse
 import csv
 import io
 import json
-import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from smallvision.errors import InputError, NetworkError, UserError, printable, run
-from smallvision.inputs import find, read
-from smallvision.litert import Network, read_litert
-from smallvision.modelfile import Card
-from smallvision.pictures import to_checked_input
-
-BATCH = 8  # pictures; more are no faster
-AHEAD = 64  # pictures that are decoded, or will be, before their turn
-
-Row = list[tuple[str, float]]  # classes with their probabilities, the most probable first
-
-
-def decoded(names: Sequence[str], image_size: int) -> Iterator[tuple[str, np.ndarray | UserError]]:
-    """Yield each picture, or what is wrong with it, in order; threads decode the next ones meanwhile."""
-
-    def load(name: str) -> np.ndarray | UserError:
-        try:
-            return to_checked_input(read(name), image_size)
-        except UserError as error:
-            return error
-
-    cv2.setNumThreads(1)  # each thread takes a picture
-    waiting: deque[tuple[str, Future[np.ndarray | UserError]]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            for name in names:
-                waiting.append((name, pool.submit(load, name)))
-                if len(waiting) == AHEAD:
-                    yield _result(waiting.popleft())
-            while waiting:
-                yield _result(waiting.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _result(entry: tuple[str, Future[np.ndarray | UserError]]) -> tuple[str, np.ndarray | UserError]:
-    return entry[0], entry[1].result()
-
-
-def predict(
-    network: Network, card: Card, names: Sequence[str], report: Callable[[str, UserError], None]
-) -> Iterator[tuple[str, Row]]:
-    """Yield every picture that can be read with its classes, in order, as they are computed.
-
-    Args:
-        network: the network.
-        card: its card.
-        names: files and addresses.
-        report: called with each of the others and the reason.
-    """
-    batch: list[tuple[str, np.ndarray]] = []
-
-    def computed() -> Iterator[tuple[str, Row]]:
-        if batch:
-            rows = network.probabilities(np.stack([picture for _, picture in batch]))
-            for (name, _), row in zip(batch, rows, strict=True):
-                yield name, [(card.classes[index], float(row[index])) for index in np.argsort(-row, kind="stable")]
-            batch.clear()
-
-    for name, picture in decoded(names, card.image_size):
-        if isinstance(picture, UserError):
-            report(name, picture)
-        else:
-            batch.append((name, picture))
-            if len(batch) == BATCH:
-                yield from computed()
-    yield from computed()
+from smallvision.answers import Row, predict
+from smallvision.errors import InputError, NetworkError, SurroundingsError, UserError, printable, run
+from smallvision.inputs import find
+from smallvision.litert import read_litert
 
 
 def as_text(name: str, row: Row, width: int) -> str:
@@ -118,6 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object a line")
     output.add_argument("--csv", action="store_true", help="a header, then one row a class")
+    output.add_argument("--parquet", type=Path, metavar="FOLDER", help="Parquet files; goes on after an interruption")
     parser.add_argument("--skip-bad", action="store_true", help="exit 0 though some pictures could not be read")
     parser.add_argument("--allow-urls", action="store_true", help="fetch pictures from http(s) addresses too")
     arguments = parser.parse_args()
@@ -126,10 +57,25 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
+def write_parquet(model: Path, names: list[str], folder: Path, *, skip_bad: bool) -> None:
+    """Answer in Parquet files."""
+    try:
+        from smallvision.bulk import predict_all
+    except ModuleNotFoundError as error:
+        raise SurroundingsError(f"{error.name} is not installed; `make setup-sweep` installs it") from None
+    count, bad = predict_all(model, names, folder)
+    print(f"predict: {count} pictures in {folder}, {bad} could not be read")
+    if bad and not (skip_bad and bad < count):
+        raise InputError(f"{bad} of {count} pictures could not be read; the column `error` of {folder} says why")
+
+
 def main() -> None:
     arguments = parse_arguments()
     network, card = read_litert(arguments.model)
     names = find(arguments.pictures, allow_urls=arguments.allow_urls)
+    if arguments.parquet:
+        write_parquet(arguments.model, names, arguments.parquet, skip_bad=arguments.skip_bad)
+        return
     top_k = arguments.top_k or (len(card.classes) if arguments.json else 1)
     width = max(len(printable(label)) for label in card.classes)
     write = as_json if arguments.json else as_csv if arguments.csv else partial(as_text, width=width)

@@ -45,7 +45,7 @@ def main() -> None:
     space = read_space(arguments.space, arguments.settings)
     check(space)
     try:
-        from smallvision import tuning
+        from smallvision import cluster, tuning
     except ModuleNotFoundError as error:
         raise SurroundingsError(f"{error.name} is not installed; `make setup-sweep` installs it") from None
     params = params_with(space.fixed)
@@ -57,7 +57,7 @@ def main() -> None:
     key = training_key(facts | {"pictures": sha256_of(tuning.PICTURES / "manifest.json")})
     folder = Path.cwd() / SWEEPS / key
     with locked(SWEEPS / "sweep"):
-        resources = tuning.connect()
+        resources = cluster.connect()
         if arguments.cpus:
             resources["cpu"] = arguments.cpus
         trials = tuning.search(space, count, folder, resources, table=arguments.table, **options)

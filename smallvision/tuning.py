@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import socket
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 from tqdm import tqdm
 
-from smallvision.errors import DivergedError, NetworkError, UserError
+from smallvision.errors import DivergedError, UserError
 from smallvision.params import Params
 from smallvision.space import Interval, Space, params_with
 from smallvision.trials import DIVERGED, FAILED, FINISHED, HEADER, RUNNING, STOPPED, Trial, as_line, write_results
@@ -26,39 +24,6 @@ from smallvision.trials import DIVERGED, FAILED, FINISHED, HEADER, RUNNING, STOP
 PICTURES = Path("data/pictures")
 FIRST_RUNG, KEPT_SHARE = 12, 3  # percent of the epochs, and that one of so many goes on from there, and from 36
 TRIES = 3  # of a trial whose process or machine ended
-
-
-def connect() -> dict[str, float]:
-    """Start Ray on this machine, or join the cluster at RAY_ADDRESS.
-
-    Returns:
-        What a trial gets of a machine: `cpu`, all its cores, or a share of them with each `gpu`.
-
-    Raises:
-        NetworkError: there is no such cluster.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it tells its makers
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints its own table
-    address = os.environ.get("RAY_ADDRESS", "")
-    host, _, port = address.rpartition(":")
-    try:
-        if port.isdecimal():  # Ray itself would try for many minutes
-            socket.create_connection((host, int(port)), timeout=10).close()
-        on_sigterm = signal.getsignal(signal.SIGTERM)
-        ray.init(
-            **{} if address else {"include_dashboard": False},
-            logging_level="ERROR", log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": str(Path.cwd())}},
-        )  # fmt: skip
-    except OSError:
-        raise NetworkError(
-            f"RAY_ADDRESS: no cluster answers at {address}; start one with `ray start --head`, or unset RAY_ADDRESS; "
-            "RAY_AUTH_TOKEN_PATH names the file with its token"
-        ) from None
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cores = min(node["CPU"] for node in nodes if node.get("CPU"))
-    gpus = max(node.get("GPU", 0) for node in nodes)
-    return {"cpu": max(1, cores // gpus), "gpu": 1} if gpus else {"cpu": cores}
 
 
 def search(space: Space, count: int, folder: Path, resources: Mapping[str, float], **options: Any) -> list[Trial]:
@@ -74,6 +39,7 @@ def search(space: Space, count: int, folder: Path, resources: Mapping[str, float
     trainable = tune.with_resources(
         partial(run_trial, space=space, project=Path.cwd(), folder=folder, threads=int(resources["cpu"])), resources
     )
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints its own table
     print(HEADER, flush=True)
     if tune.Tuner.can_restore(str(folder / "ray")):
         tuner = tune.Tuner.restore(str(folder / "ray"), trainable, restart_errored=True)

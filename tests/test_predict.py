@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smallvision import convnet, inputs, litert, modelfile, predict
+from smallvision import answers, convnet, inputs, litert, modelfile
 from smallvision.errors import InputError, UserError
 from smallvision.pictures import PictureError, decode, to_checked_input, to_input
 from tests.conftest import ROOT, Project, assert_one_line, jpeg, make_picture, save_model
@@ -209,14 +209,14 @@ def test_pictures_are_held_a_few_at_a_time(trained, tmp_path):
     """Rows come while later pictures have not been read."""
     _, model = trained
     network, card = litert.read_litert(model)
-    for number in range(2 * predict.AHEAD):
+    for number in range(2 * answers.AHEAD):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg(number % 5))
-    names = [str(tmp_path / f"{number}.jpg") for number in range(2 * predict.AHEAD)]
-    found = predict.predict(network, card, names, lambda *_: None)
+    names = [str(tmp_path / f"{number}.jpg") for number in range(2 * answers.AHEAD)]
+    found = answers.predict(network, card, names, lambda *_: None)
     first = [next(found)[0]]
     (tmp_path / names[-1]).unlink()  # a picture that was read already could not be missed
     failures = []
-    rest = predict.predict(network, card, names, lambda name, error: failures.append(name))
+    rest = answers.predict(network, card, names, lambda name, error: failures.append(name))
     assert first + [name for name, _ in found] == names[:-1]
     assert [name for name, _ in rest] == names[:-1]
     assert failures == names[-1:]

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -216,31 +217,44 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-@needs_ray
-@pytest.mark.slow
-def test_a_cluster_shares_the_trials_and_one_lost_machine_costs_time_only(repository, tmp_path_factory):
+@contextlib.contextmanager
+def cluster() -> Iterator[tuple[str, dict[str, str], subprocess.Popen[bytes]]]:
+    """Two nodes of one core each: the address, what Ray needs to be let in, and the second node."""
     with socket.create_server((HEAD, 0)) as free:
         port = free.getsockname()[1]
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     address = f"{HEAD}:{port}"
-    folder = f"--temp-dir=/tmp/sv{secrets.token_hex(4)}"  # short: the paths of its sockets have a limit
-    head = (f"--node-ip-address={HEAD}", "--head", f"--port={port}", "--include-dashboard=false", folder)
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
+        head = (f"--node-ip-address={HEAD}", "--head", f"--port={port}", "--include-dashboard=false")
+        with machine(*head, f"--temp-dir={folder}", **token):
+            wait_for(lambda: listens(HEAD, port), "head")
+            with machine(f"--node-ip-address={SECOND}", f"--address={address}", **token) as second:
+                wait_for(lambda: nodes(address, token) == 2, "second node")
+                yield address, token, second
+
+
+def nodes(address: str, token: dict[str, str]) -> int:
+    count = (
+        "import ray; ray.init(log_to_driver=False, logging_level='ERROR'); print(sum(n['Alive'] for n in ray.nodes()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", count], env=os.environ | token | {"RAY_ADDRESS": address}, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return int(result.stdout or 0)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_shares_the_trials_and_one_lost_machine_costs_time_only(repository):
     options = ("-S", "recipe=long", "-S", "lr=1e-4,2e-4,3e-4", "-S", "tensorboard=true", "--no-early-stopping")
-    with machine(*head, **token):
-        wait_for(lambda: listens(HEAD, port), "head")
-        with machine(f"--node-ip-address={SECOND}", f"--address={address}", **token) as second:
-            time.sleep(10)
-            process = start(repository, *options, RAY_ADDRESS=address, **token)
-            with process:
-
-                def both_are_training() -> bool:
-                    return (
-                        sum(bool(list(each.rglob("epoch-00000[3-9]"))) for each in folders_of(repository).values()) == 2
-                    )
-
-                wait_for(both_are_training, "two trials at once, on nodes of one core each")
-                kill(second)
-                output, errors = process.communicate(timeout=300)
+    with cluster() as (address, token, second), start(repository, *options, RAY_ADDRESS=address, **token) as process:
+        wait_for(
+            lambda: sum(last_epoch(repository, trial) > 2 for trial in folders_of(repository)) == 2,
+            "two trials at once, on nodes of one core each",
+        )
+        kill(second)
+        output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     trials = rows(repository)
     assert [(trial["state"], trial["epochs"]) for trial in trials] == 3 * [("finished", "60")]

@@ -1,0 +1,77 @@
+"""What LiteRT's network says of pictures, as they come, without TensorFlow."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+from smallvision.errors import UserError
+from smallvision.inputs import read
+from smallvision.litert import Network
+from smallvision.modelfile import Card
+from smallvision.pictures import to_checked_input
+
+BATCH = 8  # pictures; more are no faster
+AHEAD = 64  # pictures that are decoded, or will be, before their turn
+
+Row = list[tuple[str, float]]  # classes with their probabilities, the most probable first
+
+
+def decoded(names: Sequence[str], image_size: int) -> Iterator[tuple[str, np.ndarray | UserError]]:
+    """Yield each picture, or what is wrong with it, in order; threads decode the next ones meanwhile."""
+
+    def load(name: str) -> np.ndarray | UserError:
+        try:
+            return to_checked_input(read(name), image_size)
+        except UserError as error:
+            return error
+
+    cv2.setNumThreads(1)  # each thread takes a picture
+    waiting: deque[tuple[str, Future[np.ndarray | UserError]]] = deque()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for name in names:
+                waiting.append((name, pool.submit(load, name)))
+                if len(waiting) == AHEAD:
+                    yield _result(waiting.popleft())
+            while waiting:
+                yield _result(waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _result(entry: tuple[str, Future[np.ndarray | UserError]]) -> tuple[str, np.ndarray | UserError]:
+    return entry[0], entry[1].result()
+
+
+def predict(
+    network: Network, card: Card, names: Sequence[str], report: Callable[[str, UserError], None]
+) -> Iterator[tuple[str, Row]]:
+    """Yield every picture that can be read with its classes, in order, as they are computed.
+
+    Args:
+        network: the network.
+        card: its card.
+        names: files and addresses.
+        report: called with each of the others and the reason.
+    """
+    batch: list[tuple[str, np.ndarray]] = []
+
+    def computed() -> Iterator[tuple[str, Row]]:
+        if batch:
+            rows = network.probabilities(np.stack([picture for _, picture in batch]))
+            for (name, _), row in zip(batch, rows, strict=True):
+                yield name, [(card.classes[index], float(row[index])) for index in np.argsort(-row, kind="stable")]
+            batch.clear()
+
+    for name, picture in decoded(names, card.image_size):
+        if isinstance(picture, UserError):
+            report(name, picture)
+        else:
+            batch.append((name, picture))
+            if len(batch) == BATCH:
+                yield from computed()
+    yield from computed()

@@ -1,0 +1,123 @@
+"""Answers for very many pictures: Parquet files, written part by part, by this machine or a Ray cluster."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypedDict
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from smallvision.answers import predict
+from smallvision.errors import InputError
+from smallvision.files import locked, replacing, write_json
+from smallvision.litert import read_litert
+
+PART = 5_000  # pictures of a file; an interruption costs at most so many
+STATE = "_state"  # a folder's readers pass over names that begin so
+
+
+class Part(TypedDict):
+    """Some of the pictures."""
+
+    number: int
+    names: Sequence[str]
+
+
+class Done(TypedDict):
+    """How many pictures a part had."""
+
+    pictures: int
+
+
+def answer(part: Part, *, project: Path, model: Path, folder: Path) -> Done:
+    """Answer a part's pictures, on whichever machine, and write its file, which holds a row a picture, in order.
+
+    `picture`, `class` and its `probability`, one column `p_CLASS` for each class, and `error`: the
+    reason why a picture could not be read, whose other columns are null.
+    """
+    os.chdir(project)
+    network, card = read_litert(model)
+    names = [str(name) for name in part["names"]]  # an array of Ray's
+    errors: dict[str, str] = {}
+    rows = dict(predict(network, card, names, lambda name, error: errors.update({name: str(error)})))
+    probabilities = [dict(rows.get(name, ())) for name in names]
+    columns = {
+        "picture": pa.array([name.encode(errors="surrogateescape").decode(errors="replace") for name in names]),
+        "class": pa.array([rows[name][0][0] if name in rows else None for name in names], pa.string()),
+        "probability": pa.array([rows[name][0][1] if name in rows else None for name in names], pa.float32()),
+    }
+    for label in card.classes:
+        columns[f"p_{label}"] = pa.array([row.get(label) for row in probabilities], pa.float32())
+    columns["error"] = pa.array([errors.get(name) for name in names], pa.string())
+    name = name_of(part["number"])
+    with replacing(folder / STATE / name) as path:
+        pq.write_table(pa.table(columns), path)
+    os.replace(folder / STATE / name, folder / name)
+    return {"pictures": len(names)}
+
+
+def name_of(number: int) -> str:
+    """Return the name of a part's file."""
+    return f"part-{number:06}.parquet"
+
+
+def predict_all(model: Path, names: Sequence[str], folder: Path) -> tuple[int, int]:
+    """Answer all pictures, or those that an earlier, interrupted call has left.
+
+    Args:
+        model: what `train` converted for LiteRT.
+        names: files and addresses.
+        folder: where the answers go; on a cluster it, the pictures and the model are at the same path everywhere.
+
+    Returns:
+        How many pictures there are, and how many could not be read.
+
+    Raises:
+        InputError: the folder holds answers of another model, or to other pictures.
+    """
+    _, card = read_litert(model)
+    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    about = {"model": card.litert, "pictures": len(names), "names": digest, "part": PART}
+    state = folder / STATE / "answers.json"
+    with locked(state):
+        if not state.exists():
+            if any(folder.glob("*.parquet")):
+                raise InputError(f"{folder}: holds Parquet files that are not ours; choose another folder")
+            write_json(state, about)
+        elif json.loads(state.read_text(encoding="utf-8")) != about:
+            raise InputError(f"{folder}: holds answers of another model or to other pictures; choose another folder")
+        parts = [
+            Part(number=number, names=names[start : start + PART])
+            for number, start in enumerate(range(0, len(names), PART))
+            if not (folder / name_of(number)).exists()
+        ]
+        left = sum(len(part["names"]) for part in parts)
+        with tqdm(total=len(names), initial=len(names) - left, unit="picture", disable=None) as bar:
+            for done in _answers(parts, project=Path.cwd(), model=model, folder=folder):
+                bar.update(done["pictures"])
+    files = sorted(folder.glob("*.parquet"))
+    return len(names), sum(len(pq.read_table(file, columns=["error"])["error"].drop_null()) for file in files)
+
+
+def _answers(parts: Sequence[Part], *, project: Path, model: Path, folder: Path) -> Iterator[Done]:
+    """Answer the parts one after the other, or share them out to the machines of a cluster, one at a time to each."""
+    answer_one = partial(answer, project=project, model=model, folder=folder)
+    if not (parts and os.environ.get("RAY_ADDRESS")):
+        yield from map(answer_one, parts)
+        return
+    import ray.data
+
+    from smallvision.cluster import connect
+
+    resources = connect()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    todo = ray.data.from_items(list(parts), override_num_blocks=len(parts))
+    yield from todo.map(answer_one, num_cpus=resources["cpu"]).iter_rows()
+    ray.shutdown()
