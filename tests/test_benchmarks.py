@@ -1,6 +1,7 @@
 """The benchmarks run, on few pictures; what they measure here means nothing."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from benchmarks.pictures import DISTINCT, write_pictures
 from smallvision.loading import Pictures
 from smallvision.manifest import read_manifest
 from tests.conftest import ROOT
+from tests.test_sweep import needs_ray
 
 
 def test_the_seconds_of_epochs_are_read_as_all_contenders_print_them():
@@ -72,3 +74,13 @@ def test_an_unknown_part_is_named(tmp_path):
     )
     assert result.returncode == 2
     assert PARTS[0] in result.stderr
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_sweep_is_compared_with_the_same_trainings_in_a_row():
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scaling", "ray", "--rounds=1", "--trials=2", "--epochs=1", "--pictures=8"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert re.fullmatch(r"2 trainings +[\d.]+ s +sweep [\d.]+ +[\d.]+\n", result.stdout), result.stdout + result.stderr
