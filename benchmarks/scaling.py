@@ -6,7 +6,6 @@ a sweep with and without early stopping. What is compared runs by turns; prints 
 
 import argparse
 import csv
-import os
 import shutil
 import subprocess
 import tempfile
@@ -29,7 +28,6 @@ def make_project(folder: Path, **params: object) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
     content = read_params(ROOT / "params.yaml").model_dump(exclude_unset=True) | params
     (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    os.environ["PYTHONPATH"] = str(project)
     run(("dvc", "repro", "split"), project)
     return project
 

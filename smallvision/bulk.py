@@ -7,14 +7,15 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from smallvision import errors
 from smallvision.answers import predict
-from smallvision.errors import InputError
+from smallvision.errors import InputError, NetworkError, UserError
 from smallvision.files import locked, replacing, write_json
 from smallvision.litert import read_litert
 
@@ -30,22 +31,35 @@ class Part(TypedDict):
 
 
 class Done(TypedDict):
-    """How many pictures a part had."""
+    """How many pictures a part had, or the kind of error that it ended with, and its message."""
 
     pictures: int
+    kind: str
+    message: str
 
 
-def answer(part: Part, *, project: Path, model: Path, folder: Path) -> Done:
+def answer(part: Part, *, project: Path, model: Path, litert: str, folder: Path) -> Done:
     """Answer a part's pictures, on whichever machine, and write its file, which holds a row a picture, in order.
 
     `picture`, `class` and its `probability`, one column `p_CLASS` for each class, and `error`: the
     reason why a picture could not be read, whose other columns are null.
+
+    Raises:
+        InputError: the model is not `litert` any more, or no picture of a whole part could be read.
+        NetworkError: a picture could not be fetched, which may be otherwise next time.
     """
     os.chdir(project)
     network, card = read_litert(model)
+    if card.litert != litert:
+        raise InputError(f"{model}: is another model than the one that this began with")
     names = [str(name) for name in part["names"]]  # an array of Ray's
-    errors: dict[str, str] = {}
-    rows = dict(predict(network, card, names, lambda name, error: errors.update({name: str(error)})))
+    bad: dict[str, UserError] = {}
+    rows = dict(predict(network, card, names, lambda name, error: bad.update({name: error})))
+    for name, error in bad.items():
+        if isinstance(error, NetworkError):
+            raise NetworkError(f"{name}: {error}; what was answered is kept, start this again")
+        if len(bad) == PART:
+            raise InputError(f"{name}: {error}; nor could the {PART - 1} after it be read; are they here?")
     probabilities = [dict(rows.get(name, ())) for name in names]
     columns = {
         "picture": pa.array([name.encode(errors="surrogateescape").decode(errors="replace") for name in names]),
@@ -54,12 +68,20 @@ def answer(part: Part, *, project: Path, model: Path, folder: Path) -> Done:
     }
     for label in card.classes:
         columns[f"p_{label}"] = pa.array([row.get(label) for row in probabilities], pa.float32())
-    columns["error"] = pa.array([errors.get(name) for name in names], pa.string())
+    columns["error"] = pa.array([str(bad[name]) if name in bad else None for name in names], pa.string())
     name = name_of(part["number"])
     with replacing(folder / STATE / name) as path:
         pq.write_table(pa.table(columns), path)
     os.replace(folder / STATE / name, folder / name)
-    return {"pictures": len(names)}
+    return Done(pictures=len(names), kind="", message="")
+
+
+def answer_or_say_why(part: Part, **options: Any) -> Done:
+    """Answer a part; return the error that a user can do something about, of which Ray would keep the text alone."""
+    try:
+        return answer(part, **options)
+    except UserError as error:
+        return Done(pictures=0, kind=type(error).__name__, message=str(error))
 
 
 def name_of(number: int) -> str:
@@ -82,7 +104,7 @@ def predict_all(model: Path, names: Sequence[str], folder: Path) -> tuple[int, i
         InputError: the folder holds answers of another model, or to other pictures.
     """
     _, card = read_litert(model)
-    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([str(Path.cwd()), *names]).encode()).hexdigest()
     about = {"model": card.litert, "pictures": len(names), "names": digest, "part": PART}
     state = folder / STATE / "answers.json"
     with locked(state):
@@ -99,15 +121,17 @@ def predict_all(model: Path, names: Sequence[str], folder: Path) -> tuple[int, i
         ]
         left = sum(len(part["names"]) for part in parts)
         with tqdm(total=len(names), initial=len(names) - left, unit="picture", disable=None) as bar:
-            for done in _answers(parts, project=Path.cwd(), model=model, folder=folder):
+            for done in _answers(parts, project=Path.cwd(), model=model, litert=card.litert, folder=folder):
+                if done["kind"]:
+                    raise getattr(errors, done["kind"])(done["message"])
                 bar.update(done["pictures"])
     files = sorted(folder.glob("*.parquet"))
     return len(names), sum(len(pq.read_table(file, columns=["error"])["error"].drop_null()) for file in files)
 
 
-def _answers(parts: Sequence[Part], *, project: Path, model: Path, folder: Path) -> Iterator[Done]:
+def _answers(parts: Sequence[Part], **options: Any) -> Iterator[Done]:
     """Answer the parts one after the other, or share them out to the machines of a cluster, one at a time to each."""
-    answer_one = partial(answer, project=project, model=model, folder=folder)
+    answer_one = partial(answer_or_say_why, **options)
     if not (parts and os.environ.get("RAY_ADDRESS")):
         yield from map(answer_one, parts)
         return

@@ -54,6 +54,8 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.top_k is not None and arguments.top_k < 1:
         parser.error("--top-k: expected at least 1")
+    if arguments.top_k and arguments.parquet:
+        parser.error("--top-k: Parquet files hold all classes")
     return arguments
 
 

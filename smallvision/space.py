@@ -10,7 +10,7 @@ from typing import Any
 
 import ruamel.yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, OverrideType, ValueType
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, OverrideType
 from hydra.errors import HydraException
 
 from smallvision.errors import ParameterError
@@ -29,11 +29,6 @@ class Interval:
     high: float
     log: bool = False
     whole: bool = False
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        """Both ends, as `-S` takes them."""
-        return self.write(self.low), self.write(self.high)
 
     def write(self, value: float) -> str:
         """Return a value as `-S` takes it, rounded so that a person can type it, but never beyond the ends."""
@@ -64,8 +59,8 @@ class Space:
         }
         return {**self.fixed, **values}
 
-    def drawn_before(self, params: Params) -> dict[str, float | str]:
-        """Return what the parameters of the moment would be as a trial, as far as the space has them."""
+    def point_of(self, params: Params) -> dict[str, float | str] | None:
+        """Return what these parameters are as a trial; None: not all of them lie in the space."""
         drawn: dict[str, float | str] = {}
         for key, found in self.free.items():
             value: Any = params.model_dump()
@@ -76,7 +71,7 @@ class Space:
                 drawn[key] = word
             elif isinstance(found, Interval) and isinstance(value, int | float) and found.low <= value <= found.high:
                 drawn[key] = value
-        return drawn
+        return drawn if len(drawn) == len(self.free) else None
 
 
 @dataclass
@@ -92,8 +87,11 @@ class _Parser:
             raise ParameterError(f"-S {text}: cannot be read: {reason}; {EXAMPLES}") from None
         if override.type is not OverrideType.CHANGE:
             raise ParameterError(f"-S {text}: a sweep changes parameters, it neither adds nor removes them")
-        if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        value = override.value()
+        if isinstance(value, Glob):
             raise ParameterError(f"-S {text}: list the values, a pattern has none; {EXAMPLES}")
+        if override.package is not None or getattr(value, "shuffle", False) or getattr(value, "tags", set()) - {"log"}:
+            raise ParameterError(f"-S {text}: a sweep takes neither @ nor shuffle, and no tag but log")
         return override
 
 
@@ -126,10 +124,17 @@ def read_space(file: Path | None, settings: Iterable[str]) -> Space:
         elif isinstance(value, IntervalSweep):
             free[key] = _interval(text, value)
         else:
-            free[key] = tuple(dict.fromkeys(override.sweep_string_iterator()))
+            free[key] = _choices(text, override)
     if not free:
         raise ParameterError(f"nothing to search; give -S a range or a list of values, {EXAMPLES}")
     return Space(fixed, free)
+
+
+def _choices(text: str, override: Override) -> Choices:
+    try:
+        return tuple(dict.fromkeys(override.sweep_string_iterator()))
+    except (HydraException, ValueError) as error:  # a range with steps of 0
+        raise ParameterError(f"-S {text}: {error}") from None
 
 
 def _interval(text: str, found: IntervalSweep) -> Interval:
@@ -157,8 +162,12 @@ def _word(value: object) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def params_with(settings: Mapping[str, str]) -> Params:
-    """Return the parameters that `dvc exp run` would train with, given these settings, by its own function.
+def params_with(settings: Mapping[str, str], text: str) -> Params:
+    """Return the parameters that `dvc exp run` would train with, by its own function.
+
+    Args:
+        settings: of the trial.
+        text: the content of `params.yaml`.
 
     Raises:
         ParameterError: there is no such key, or its value is wrong.
@@ -169,7 +178,7 @@ def params_with(settings: Mapping[str, str]) -> Params:
     words = [f"{key}={value}" for key, value in settings.items()]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, PARAMS.name)
-        copy.write_bytes(PARAMS.read_bytes())
+        copy.write_text(text, encoding="utf-8")
         try:
             apply_overrides(copy, words)
         except DvcException as error:
@@ -178,8 +187,12 @@ def params_with(settings: Mapping[str, str]) -> Params:
         return parse_params(copy.read_text(encoding="utf-8"), PARAMS)
 
 
-def check(space: Space) -> None:
-    """Refuse what would fail, or have no effect, after hours: try each choice and both ends of each interval.
+def check(space: Space, text: str) -> None:
+    """Refuse what would fail, or have no effect, after hours: try each choice, and three values of each interval.
+
+    Args:
+        space: what is searched.
+        text: the content of `params.yaml`.
 
     Raises:
         ParameterError: a value is wrong, or changes nothing in a training.
@@ -188,18 +201,21 @@ def check(space: Space) -> None:
     recipes = _values(space.free["recipe"]) if "recipe" in space.free else [None]
     for key, found in space.free.items():
         trainings = {
-            str(_training(params_with(first | ({"recipe": recipe} if recipe else {}) | {key: value})))
+            str(_training(params_with(first | ({"recipe": recipe} if recipe else {}) | {key: value}, text)))
             for recipe, value in product(recipes, _values(found))
         }
         if len(trainings) < 2 or (key != "recipe" and len(trainings) == len(recipes)):
             raise ParameterError(
-                f"-S {key}=…: has no effect on recipe {params_with(first).recipe}; "
+                f"-S {key}=…: has no effect on recipe {params_with(first, text).recipe}; "
                 "its own lr, batch_size and image_size go before the general ones, and other recipes' keys say nothing"
             )
 
 
 def _values(found: Interval | Choices) -> Sequence[str]:
-    return found.ends if isinstance(found, Interval) else found
+    if not isinstance(found, Interval):
+        return found
+    between = found.low + 0.382 * (found.high - found.low)  # not whole, unless all that is drawn is
+    return found.write(found.low), found.write(between), found.write(found.high)
 
 
 def _training(params: Params) -> dict[str, object]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from smallvision.checkpoints import training_key
 from smallvision.errors import SurroundingsError, run
-from smallvision.files import locked, sha256_of
-from smallvision.space import Space, check, params_with, read_space
+from smallvision.files import locked
+from smallvision.params import read_params
+from smallvision.space import PARAMS, Space, check, read_space
 from smallvision.trials import FINISHED, Trial, find_winner, write_results
 
 SWEEPS = Path("data/sweeps")
@@ -34,6 +35,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--table", type=Path, default=Path("data/sweep.csv"), help="default: %(default)s")
     arguments = parser.parse_args()
+    if arguments.table.suffix != ".csv":
+        parser.error(f"--table: expected a name that ends in .csv, received {arguments.table}")
     for name in ("trials", "cpus"):
         if (value := getattr(arguments, name)) is not None and value < 1:
             parser.error(f"--{name}: expected at least 1, received {value}")
@@ -42,25 +45,24 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
+    read_params()  # what is wrong with the file itself
+    text = PARAMS.read_text(encoding="utf-8-sig")
     space = read_space(arguments.space, arguments.settings)
-    check(space)
+    check(space, text)
     try:
         from smallvision import cluster, tuning
     except ModuleNotFoundError as error:
         raise SurroundingsError(f"{error.name} is not installed; `make setup-sweep` installs it") from None
-    params = params_with(space.fixed)
     if subprocess.run(["dvc", "repro", "--quiet", "split"], check=False).returncode:
         raise SurroundingsError("`dvc repro split` failed, see above; a sweep trains on pictures that are split")
     count = min(arguments.trials, space.combinations or arguments.trials)
-    options = {"seed": params.seed, "method": arguments.search, "early_stopping": arguments.early_stopping}
-    facts = options | {"space": repr(space), "trials": count, "params": params.model_dump()}
-    key = training_key(facts | {"pictures": sha256_of(tuning.PICTURES / "manifest.json")})
-    folder = Path.cwd() / SWEEPS / key
+    options = {"method": arguments.search, "early_stopping": arguments.early_stopping}
+    facts = options | {"space": repr(space), "trials": count, "params": text, "basis": tuning.basis()}
+    folder = Path.cwd() / SWEEPS / training_key(facts)
     with locked(SWEEPS / "sweep"):
-        resources = cluster.connect()
-        if arguments.cpus:
-            resources["cpu"] = arguments.cpus
-        trials = tuning.search(space, count, folder, resources, table=arguments.table, **options)
+        write_results(arguments.table, space, [])  # now, if it cannot be
+        resources = cluster.connect(arguments.cpus)
+        trials = tuning.search(space, text, count, folder, resources, table=arguments.table, **options)
     if len(trials) < count:  # Ray has taken the signal
         raise KeyboardInterrupt
     report(arguments.table, space, trials)

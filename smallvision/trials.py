@@ -77,6 +77,10 @@ def draw(path: Path, space: Space, trials: Sequence[Trial]) -> None:
             axes.set_xlim(-0.5, len(found) - 0.5)
         elif found.log:
             axes.set_xscale("log")
+            axes.set_xlim(found.low / 1.2, found.high * 1.2)
+        else:
+            margin = (found.high - found.low) / 20
+            axes.set_xlim(found.low - margin, found.high + margin)
         axes.set_xlabel(key)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(alpha=0.3)

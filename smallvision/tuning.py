@@ -1,8 +1,10 @@
 """The trials of a sweep on Ray Tune, on this machine or a cluster."""
 
+import csv
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,9 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 from tqdm import tqdm
 
-from smallvision.errors import DivergedError, UserError
+from smallvision.checkpoints import training_key
+from smallvision.errors import DivergedError, NetworkError, SurroundingsError, UserError
+from smallvision.files import sha256_of, write_json
 from smallvision.params import Params
 from smallvision.space import Interval, Space, params_with
 from smallvision.trials import DIVERGED, FAILED, FINISHED, HEADER, RUNNING, STOPPED, Trial, as_line, write_results
@@ -26,46 +30,71 @@ FIRST_RUNG, KEPT_SHARE = 12, 3  # percent of the epochs, and that one of so many
 TRIES = 3  # of a trial whose process or machine ended
 
 
-def search(space: Space, count: int, folder: Path, resources: Mapping[str, float], **options: Any) -> list[Trial]:
+def basis() -> str:
+    """Return a name for the pictures and the code, which must be the same for all trials, on every machine."""
+    return training_key({"pictures": sha256_of(PICTURES / "manifest.json")})
+
+
+def search(
+    space: Space, text: str, count: int, folder: Path, resources: Mapping[str, float], **options: Any
+) -> list[Trial]:
     """Run the trials, or those that an earlier call has left.
 
     Args:
         space: what is searched.
+        text: the content of `params.yaml`, whatever becomes of it meanwhile.
         count: how many trials.
         folder: where the state of the search and the trials are, on every machine of a cluster.
         resources: what a trial gets.
-        options: `seed`, `method` (`optuna` or `random`), `early_stopping` and the `table` to write.
+        options: `method` (`optuna` or `random`), `early_stopping` and the `table` to write.
+
+    Raises:
+        SurroundingsError: the state that an earlier call has left cannot be read.
     """
-    trainable = tune.with_resources(
-        partial(run_trial, space=space, project=Path.cwd(), folder=folder, threads=int(resources["cpu"])), resources
-    )
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints its own table
+    trainable = tune.with_resources(
+        partial(
+            run_trial, space=space, text=text, on=basis(), project=Path.cwd(), folder=folder,
+            threads=int(resources["cpu"]),
+        ),
+        dict(resources),
+    )  # fmt: skip
+    # Optuna is told of epochs once more where a trial goes on.
+    warnings.filterwarnings("ignore", "The reported value is ignored", UserWarning)
     print(HEADER, flush=True)
-    if tune.Tuner.can_restore(str(folder / "ray")):
-        tuner = tune.Tuner.restore(str(folder / "ray"), trainable, restart_errored=True)
-        earlier = read_trials(space, tuner.get_results())
-        print("\n".join(map(as_line, earlier)), flush=True)
+    state = folder / "ray"
+    if any(state.glob("experiment_state-*.json")):
+        try:
+            tuner = tune.Tuner.restore(str(state), trainable, resume_errored=True)
+            earlier = read_trials(space, tuner.get_results())
+        except (RuntimeError, ValueError) as error:  # it was killed while it wrote
+            raise SurroundingsError(
+                f"{folder}: cannot be read: {str(error).splitlines()[0]}; delete it to begin anew"
+            ) from None
+        print("".join(f"{as_line(trial)}\n" for trial in earlier), end="", flush=True)
     else:
-        tuner = new_search(trainable, space, count, folder, **options)
+        tuner = new_search(trainable, space, text, count, folder, **options)
     trials = read_trials(space, tuner.fit())
     ray.shutdown()
     return trials
 
 
 def new_search(
-    trainable: Any, space: Space, count: int, folder: Path, *, seed: int, method: str, early_stopping: bool, table: Path
+    trainable: Any, space: Space, text: str, count: int, folder: Path, *, method: str, early_stopping: bool, table: Path
 ) -> tune.Tuner:
-    """Set up a search, whose first trial has the parameters of the moment where the space has them."""
+    """Set up a search, whose first trial has the values of `params.yaml` if they lie in the space."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-    first = [space.drawn_before(params_with(space.fixed))]
+    params = params_with(space.fixed, text)
+    point = space.point_of(params)
+    first = [point] if point else None
     whole = space.combinations == count
     if whole:
         searcher: Any = BasicVariantGenerator()
     elif method == "random":
-        searcher = BasicVariantGenerator(points_to_evaluate=first, random_state=seed)
+        searcher = BasicVariantGenerator(points_to_evaluate=first, random_state=params.seed)
     else:
-        searcher = OptunaSearch(points_to_evaluate=first, seed=seed)
+        searcher = OptunaSearch(points_to_evaluate=first, seed=params.seed)
     from_zero = isinstance(searcher, BasicVariantGenerator)  # numbers its trials
     scheduler = (
         # 101, since at its last one it would end a trial before the model is written.
@@ -96,35 +125,64 @@ def domain(found: Interval | tuple[str, ...], whole: bool) -> Any:
     return (tune.loguniform if found.log else tune.uniform)(found.low, found.high)
 
 
-def run_trial(drawn: Mapping[str, Any], *, space: Space, project: Path, folder: Path, threads: int) -> None:
+def run_trial(
+    drawn: Mapping[str, Any], *, space: Space, text: str, on: str, project: Path, folder: Path, threads: int
+) -> None:
     """Train as the train stage does, in a process of Ray's, and tell Ray of each epoch.
 
-    What an earlier process of the same trial has done is not done again.
+    What an earlier process of the same trial has done is not done again, but told again, as
+    the scheduler has forgotten it.
     """
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
     os.chdir(project)
     from smallvision.fitting import History, find_best
     from smallvision.training import train
 
-    params = params_with(space.settings(drawn))
+    settings = space.settings(drawn)
     place = folder / Path(tune.get_context().get_trial_dir()).name
-    model, metrics = place / "model.keras", place / "train.json"
-    total = epochs_of(params)
+    told = 0
 
     def tell(history: History) -> None:
-        best = history[find_best(history) - 1]["val_acc"]
-        tune.report({"val_acc": best, "epochs": len(history), "progress": 100 * len(history) / total})
+        nonlocal told
+        # The last one only when the model is there: the scheduler may end a trial whenever it is told something.
+        for end in range(told + 1, min(len(history), total - 1) + 1):
+            best = history[find_best(history[:end]) - 1]["val_acc"]
+            tune.report({"val_acc": best, "epochs": end, "progress": 100 * end / total})
+        told = len(history)
 
     try:
-        if not model.exists():
-            train(params, PICTURES, model, metrics, place / "history.csv", tell)
+        if basis() != on:
+            raise SurroundingsError("pictures or code are not those that the sweep began with; start it again")
+        params = params_with(settings, text)
+        total = epochs_of(params)
+        clear_others(place, settings)
+        model, metrics, rows = place / "model.keras", place / "train.json", place / "history.csv"
+        if not model.with_suffix(".tflite").exists():  # which is written last
+            train(params, PICTURES, model, metrics, rows, tell)
+        tell(read_history(rows))
+    except (SurroundingsError, NetworkError):
+        raise  # Ray tries again, and a later call of the same sweep
     except UserError as error:
         # No accuracy; 0 for the search's sake. Not tried again: it would end the same way.
         kind = DIVERGED if isinstance(error, DivergedError) else FAILED
-        tune.report({"val_acc": 0.0, "progress": 100, "epochs": 0, "state": kind, "reason": str(error)})
+        tune.report({"val_acc": 0.0, "progress": 100, "epochs": told, "state": kind, "reason": str(error)})
         return
     end = json.loads(metrics.read_text(encoding="utf-8"))
     tune.report({"val_acc": end["val_acc"], "epochs": end["epochs"], "progress": 100, "state": FINISHED})
+
+
+def clear_others(place: Path, settings: Mapping[str, str]) -> None:
+    """Delete what another trial has left: a search that was killed may have forgotten what it drew last."""
+    about = place / "settings.json"
+    if place.exists() and not (about.exists() and json.loads(about.read_text(encoding="utf-8")) == settings):
+        shutil.rmtree(place)
+    write_json(about, settings)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Read what `train` wrote of its epochs."""
+    with path.open(encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def epochs_of(params: Params) -> int:
@@ -159,7 +217,11 @@ class Progress(tune.Callback):  # type: ignore[misc]
         shutil.rmtree(self.folder / str(number_of(trial.path)) / "model-checkpoints", ignore_errors=True)
         write_results(self.table, self.space, rows)
 
-    on_trial_error = on_trial_complete
+    def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
+        """Show a trial that was tried often enough; the same sweep, called again, tries it once more."""
+        rows = self.rows(trials)
+        tqdm.write(as_line(next(row for row in rows if row.number == number_of(trial.path))))
+        write_results(self.table, self.space, rows)
 
     def on_experiment_end(self, trials: Sequence[Any], **_: Any) -> None:
         """Take the bar away."""
@@ -167,7 +229,11 @@ class Progress(tune.Callback):  # type: ignore[misc]
 
     def rows(self, trials: Sequence[Any]) -> list[Trial]:
         """Return all trials."""
-        return [read_trial(self.space, t.path, t.config, t.last_result, t.get_error()) for t in trials]
+        return [
+            # An error stays where a later try is going on.
+            read_trial(self.space, t.path, t.config, t.last_result, t.get_error() if t.status == "ERROR" else None)
+            for t in trials
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"bar": None}

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.conftest import ROOT, Project, assert_one_line, jpeg
 from tests.test_predict import trained  # noqa: F401
-from tests.test_sweep import HEAD, cluster, needs_ray
+from tests.test_sweep import cluster, needs_ray
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,6 +22,17 @@ pytestmark = [
     ),
 ]
 SMALL_PARTS = "from smallvision import bulk, errors, predict; bulk.PART = 4; errors.run('predict', predict.main)"
+
+# Says that the model was another one when this began.
+OTHER_MODEL = """
+import dataclasses, json, pathlib
+from smallvision import litert
+def other_model(path):
+    network, card = litert.read_litert(path)
+    state = pathlib.Path("out/_state/answers.json")
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"model": "other"}))
+    return network, dataclasses.replace(card, litert="other")
+"""
 
 
 @pytest.fixture
@@ -118,6 +129,18 @@ def test_an_interrupted_run_goes_on(trained, project: Project, command):  # noqa
     check_answers(project, str(trained[1]))
 
 
+def test_a_part_without_a_single_picture_is_not_answered(project: Project, command, pictures):
+    for number in (4, 5, 6, 7):
+        (pictures / f"{number}.jpg").write_bytes(b"")
+    assert_one_line(run(project, command("--skip-bad")), 3, "many/4.jpg", "nor could the 3 after it")
+    assert set(times(project)) == {"part-000000.parquet"}
+
+
+def test_all_classes_are_in_the_files(project: Project, command):
+    result = run(project, command("--top-k=2"))
+    assert (result.returncode, "all classes" in result.stderr) == (2, True)
+
+
 def test_a_folder_with_other_answers_is_left_alone(project: Project, command, pictures):
     assert run(project, command("--skip-bad")).returncode == 0
     before = times(project)
@@ -130,11 +153,16 @@ def test_a_folder_with_other_answers_is_left_alone(project: Project, command, pi
 
 @needs_ray
 def test_a_cluster_gives_the_same_answers(trained, project: Project, command):  # noqa: F811
+    there = command("--skip-bad")
+    there[2] = "from smallvision import bulk; bulk.map = None; " + SMALL_PARTS  # what would answer here
     with cluster() as (address, token, _):
-        result = run(project, command("--skip-bad"), RAY_ADDRESS=address, **token)
-    assert address.startswith(HEAD)
-    assert (result.returncode, result.stderr) == (0, "")
-    check_answers(project, str(trained[1]))
+        result = run(project, there, RAY_ADDRESS=address, **token)
+        assert (result.returncode, result.stderr) == (0, "")
+        check_answers(project, str(trained[1]))
+        (project.folder / "out/part-000001.parquet").unlink()
+        there[2] = there[2].replace("bulk.PART = 4", "bulk.PART = 4; bulk.read_litert = other_model")
+        there[2] = OTHER_MODEL + there[2]
+        assert_one_line(run(project, there, RAY_ADDRESS=address, **token), 3, "another model")
 
 
 def test_without_pyarrow(project: Project, command):

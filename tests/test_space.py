@@ -1,7 +1,5 @@
 """What a sweep may search, read as DVC reads it, and what is refused before anything trains."""
 
-import math
-
 import hypothesis.strategies as st
 import pytest
 import ruamel.yaml
@@ -11,6 +9,8 @@ from smallvision.errors import ParameterError
 from smallvision.params import read_params
 from smallvision.space import Interval, check, params_with, read_space
 from tests.conftest import ROOT
+
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_settings_are_those_of_hydra():
         "recipes.residual.augment.size": ("128", "null"),
     }
     assert space.combinations is None
-    check(space)
+    check(space, TEXT)
 
 
 def test_a_file_says_the_same_and_a_setting_replaces_a_line(tmp_path):
@@ -93,8 +93,7 @@ def test_what_is_drawn_stays_inside_and_is_read_back(low, high, share):
 @given(st.integers(1, 500), st.integers(1, 500))
 def test_whole_numbers_stay_whole(low, more):
     interval = Interval(low, low + more, whole=True)
-    assert interval.ends == (str(low), str(low + more))
-    assert interval.write(float(low)) == str(low)
+    assert (interval.write(low), interval.write(float(low + more))) == (str(low), str(low + more))
 
 
 @given(st.text(max_size=40))
@@ -131,17 +130,22 @@ def test_any_text_is_a_space_or_one_line(text):
         (["recipe=augmented", "lr=1e-3,1e-4"], "has no effect on recipe augmented"),
         (["recipes.augmented.lr=1e-3,1e-4"], "has no effect on recipe baseline"),
         (["image_size=int(interval(10, 150))"], "params.yaml: image_size"),
+        (["batch_size=interval(8, 64)"], "params.yaml: batch_size: expected a valid integer"),
+        (["lr=tag(logarithmic, interval(1e-4, 1e-2))"], "no tag but log"),
+        (["batch_size=shuffle(8, 16)"], "shuffle"),
+        (["lr@x=1e-3,1e-4"], "neither @"),
+        (["seed=range(1, 5, 0)"], "seed=range(1, 5, 0)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_refused(settings, words):
     with pytest.raises(ParameterError) as caught:
-        check(read_space(None, settings))
+        check(read_space(None, settings), TEXT)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_key_that_one_of_the_recipes_uses_may_be_searched():
-    check(read_space(None, ["recipe=baseline,augmented", "lr=1e-3,1e-4"]))
+    check(read_space(None, ["recipe=baseline,augmented", "lr=1e-3,1e-4"]), TEXT)
 
 
 @pytest.mark.parametrize(
@@ -162,18 +166,15 @@ def test_a_wrong_file_is_refused(tmp_path, text, words):
 
 
 def test_parameters_are_changed_by_dvcs_own_function_and_the_file_is_not():
-    before = (ROOT / "params.yaml").read_bytes()
-    params = params_with({"lr": "1e-3", "recipe": "augmented", "recipes.augmented.augment.rotation": "10"})
+    params = params_with({"lr": "1e-3", "recipe": "augmented", "recipes.augmented.augment.rotation": "10"}, TEXT)
     assert (params.lr, params.recipe, params.recipes["augmented"].augment.rotation) == (1e-3, "augmented", 10)
-    assert (ROOT / "params.yaml").read_bytes() == before
+    assert (ROOT / "params.yaml").read_text(encoding="utf-8") == TEXT
 
 
-def test_the_parameters_of_the_moment_are_a_trial():
+def test_the_parameters_of_the_moment_are_a_trial_if_all_of_them_lie_in_the_space():
     params = read_params()
-    space = read_space(
-        None, ["lr=tag(log, interval(1e-5, 1e-2))", "batch_size=10,20", "image_size=46,64", "seed=interval(1,9)"]
-    )
-    assert space.drawn_before(params) == {"lr": params.lr, "batch_size": "20"}
-    assert math.isclose(
-        float(space.settings(space.drawn_before(params) | {"image_size": 46, "seed": 5})["lr"]), params.lr
-    )
+    settings = ["lr=tag(log, interval(1e-5, 1e-2))", "batch_size=10,20", "recipes.augmented.dropout=interval(0, 0.6)"]
+    point = read_space(None, settings).point_of(params)
+    assert point == {"lr": params.lr, "batch_size": "20", "recipes.augmented.dropout": 0.5}
+    for outside in ("image_size=46,64", "seed=interval(1, 9)", "train_limit=int(interval(100, 200))"):
+        assert read_space(None, [*settings, outside]).point_of(params) is None
