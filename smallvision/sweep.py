@@ -1,6 +1,7 @@
 """`python -m smallvision.sweep`: search parameters with Ray Tune, on this machine or a cluster."""
 
 import argparse
+import os
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -49,6 +50,9 @@ def main() -> None:
     text = PARAMS.read_text(encoding="utf-8-sig")
     space = read_space(arguments.space, arguments.settings)
     check(space, text)
+    if not os.environ.get("RAY_ADDRESS"):
+        # As Ray does on macOS and Windows: it listens on 127.0.0.1 alone. It looks when it is imported.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         from smallvision import cluster, tuning
     except ModuleNotFoundError as error:

@@ -155,14 +155,14 @@ def test_a_folder_with_other_answers_is_left_alone(project: Project, command, pi
 def test_a_cluster_gives_the_same_answers(trained, project: Project, command):  # noqa: F811
     there = command("--skip-bad")
     there[2] = "from smallvision import bulk; bulk.map = None; " + SMALL_PARTS  # what would answer here
-    with cluster() as (address, token, _):
-        result = run(project, there, RAY_ADDRESS=address, **token)
+    with cluster() as both:
+        result = run(project, [*both.inside, *there], **both.environment)
         assert (result.returncode, result.stderr) == (0, "")
         check_answers(project, str(trained[1]))
         (project.folder / "out/part-000001.parquet").unlink()
         there[2] = there[2].replace("bulk.PART = 4", "bulk.PART = 4; bulk.read_litert = other_model")
         there[2] = OTHER_MODEL + there[2]
-        assert_one_line(run(project, there, RAY_ADDRESS=address, **token), 3, "another model")
+        assert_one_line(run(project, [*both.inside, *there], **both.environment), 3, "another model")
 
 
 def test_without_pyarrow(project: Project, command):

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -144,9 +145,11 @@ def test_poor_trials_are_stopped_early(repository):
     assert not list((repository.folder / "data/sweeps").rglob("model-checkpoints/*"))
 
 
-def start(repository: Repository, *options: str, **environment: str) -> subprocess.Popen[str]:
+def start(
+    repository: Repository, *options: str, inside: Sequence[str] = (), **environment: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*SWEEP, *options], cwd=repository.folder, env=repository._environment | environment, text=True,
+        [*inside, *SWEEP, *options], cwd=repository.folder, env=repository._environment | environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen_to_ctrl_c,
     )  # fmt: skip
 
@@ -167,6 +170,7 @@ def test_an_interrupted_sweep_goes_on(repository):
         seen = last_epoch(repository, trial)
         with start(repository, *options) as process:
             wait_for(lambda trial=trial, seen=seen: last_epoch(repository, trial) > seen + 2, "further epochs")
+            assert {address.removeprefix("::ffff:") for address in listening(process)} == {"127.0.0.1"}
             process.send_signal(number)
             _, errors = process.communicate(timeout=60)
         assert process.returncode == code, errors
@@ -182,6 +186,15 @@ def test_an_interrupted_sweep_goes_on(repository):
     assert times_of_the_first_epoch(repository) == [1, 1]
 
 
+def listening(process: subprocess.Popen[str]) -> set[str]:
+    """Addresses on which a process and its children wait for connections."""
+    found = set()
+    for each in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found |= {each.laddr.ip for each in each.net_connections(kind="inet") if each.status == psutil.CONN_LISTEN}
+    return found
+
+
 def last_epoch(repository: Repository, trial: str) -> int:
     """The last epoch of a trial whose state is kept, 0 if there is none."""
     folder = folders_of(repository).get(trial)
@@ -194,13 +207,46 @@ def times_of_the_first_epoch(repository: Repository) -> list[int]:
     return [[step for step, _ in logged(folder)["acc"]].count(1) for folder in folders]
 
 
+@dataclass
+class Cluster:
+    """Two Ray nodes of one core each, in a network of their own, as Ray listens on every interface."""
+
+    inside: list[str]  # what runs a command in that network
+    second: subprocess.Popen[bytes]
+    environment: dict[str, str]
+
+
+NETWORK = ("unshare", "--map-root-user", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 600")
+
+
 @contextlib.contextmanager
-def machine(*options: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Ray node with one core, as long as the block lasts."""
-    command = [str(BIN / "ray"), "start", "--block", "--num-cpus=1", "--disable-usage-stats", *options]
+def cluster() -> Iterator[Cluster]:
+    network = subprocess.Popen(NETWORK, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        if network.stdout.readline() != "up\n":
+            pytest.skip(f"no network of one's own here: {network.stderr.read().strip()}")
+        inside = ["nsenter", f"--target={network.pid}", "--user", "--preserve-credentials", "--net"]
+        access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_ADDRESS": f"{HEAD}:6379"}
+        with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
+            head = ("--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={folder}")
+            with machine(inside, HEAD, *head, **access | {"RAY_ADDRESS": ""}):
+                wait_for(lambda: nodes(inside, access) == 1, "first node")
+                with machine(inside, SECOND, f"--address={HEAD}:6379", **access) as second:
+                    wait_for(lambda: nodes(inside, access) == 2, "second node")
+                    yield Cluster(inside, second, access)
+    finally:
+        network.kill()
+        network.communicate()
+
+
+@contextlib.contextmanager
+def machine(inside: list[str], address: str, *options: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A node, as long as the block lasts."""
+    start = [str(BIN / "ray"), "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
     process = subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        [*inside, *start, f"--node-ip-address={address}", *options],
+        env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         yield process
     finally:
@@ -217,29 +263,16 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-@contextlib.contextmanager
-def cluster() -> Iterator[tuple[str, dict[str, str], subprocess.Popen[bytes]]]:
-    """Two nodes of one core each: the address, what Ray needs to be let in, and the second node."""
-    with socket.create_server((HEAD, 0)) as free:
-        port = free.getsockname()[1]
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    address = f"{HEAD}:{port}"
-    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
-        head = (f"--node-ip-address={HEAD}", "--head", f"--port={port}", "--include-dashboard=false")
-        with machine(*head, f"--temp-dir={folder}", **token):
-            wait_for(lambda: listens(HEAD, port), "head")
-            with machine(f"--node-ip-address={SECOND}", f"--address={address}", **token) as second:
-                wait_for(lambda: nodes(address, token) == 2, "second node")
-                yield address, token, second
-
-
-def nodes(address: str, token: dict[str, str]) -> int:
+def nodes(inside: list[str], environment: dict[str, str]) -> int:
+    """How many nodes there are, 0 before the first one answers."""
+    host, port = environment["RAY_ADDRESS"].split(":")
     count = (
-        "import ray; ray.init(log_to_driver=False, logging_level='ERROR'); print(sum(n['Alive'] for n in ray.nodes()))"
+        f"import ray, socket; socket.create_connection(({host!r}, {port})); ray.init(logging_level='ERROR'); "
+        "print(sum(node['Alive'] for node in ray.nodes()))"
     )
     result = subprocess.run(
-        [sys.executable, "-c", count], env=os.environ | token | {"RAY_ADDRESS": address}, capture_output=True,
-        text=True, timeout=60, check=False,
+        [*inside, sys.executable, "-c", count], env=os.environ | environment, capture_output=True, text=True,
+        timeout=60, check=False,
     )  # fmt: skip
     return int(result.stdout or 0)
 
@@ -248,12 +281,12 @@ def nodes(address: str, token: dict[str, str]) -> int:
 @pytest.mark.slow
 def test_a_cluster_shares_the_trials_and_one_lost_machine_costs_time_only(repository):
     options = ("-S", "recipe=long", "-S", "lr=1e-4,2e-4", "-S", "tensorboard=true", "--no-early-stopping")
-    with cluster() as (address, token, second), start(repository, *options, RAY_ADDRESS=address, **token) as process:
+    with cluster() as both, start(repository, *options, inside=both.inside, **both.environment) as process:
         wait_for(
             lambda: sum(last_epoch(repository, trial) > 2 for trial in folders_of(repository)) == 2,
             "two trials at once, on nodes of one core each",
         )
-        kill(second)
+        kill(both.second)
         output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     trials = rows(repository)
@@ -261,12 +294,6 @@ def test_a_cluster_shares_the_trials_and_one_lost_machine_costs_time_only(reposi
     assert {trial["node"] for trial in trials} == {HEAD}
     assert times_of_the_first_epoch(repository) == [1, 1]
     assert "sweep: 2 trials, 2 to the end" in output
-
-
-def listens(host: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
-        return True
-    return False
 
 
 @needs_ray
@@ -281,8 +308,8 @@ def test_more_cores_than_there_are(repository):
 @needs_ray
 @pytest.mark.slow
 def test_no_cluster_at_the_address(repository):
-    with socket.create_server((HEAD, 0)) as free:
-        address = f"{HEAD}:{free.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
     process = start(repository, *RANGE, RAY_ADDRESS=address)
     with process:
         _, errors = process.communicate(timeout=60)
