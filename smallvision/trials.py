@@ -27,7 +27,7 @@ class Trial:
 
 
 def as_line(trial: Trial) -> str:
-    """Write a line of the progress table; of a key its last part, and what was set for all trials not."""
+    """Write a line of the progress table; of a key its last part."""
     acc = "" if trial.val_acc is None else f"{trial.val_acc:.1%}"
     words = trial.reason or " ".join(f"{key.split('.')[-1]}={value}" for key, value in trial.settings.items())
     return f"{trial.number:5} {trial.epochs:6} {acc:>7} {trial.seconds:7.0f} {trial.state:9} {words}"
@@ -62,7 +62,7 @@ def draw(path: Path, space: Space, trials: Sequence[Trial]) -> None:
     figure = Figure(figsize=(1 + 3.3 * columns, 0.6 + 3 * rows), dpi=120, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     best = find_winner(trials)
-    for axes, (key, found) in zip(grid, space.free.items(), strict=False):
+    for (key, found), axes in zip(space.free.items(), grid, strict=False):  # grid second, else zip takes one more of it
         for state, mark in ((FINISHED, {"c": "C0"}), (STOPPED, {"facecolors": "none", "edgecolors": "0.5"})):
             shown = [trial for trial in trials if trial.state == state]
             values: list[Any] = [trial.settings[key] for trial in shown]
