@@ -61,12 +61,13 @@ def main() -> None:
         raise SurroundingsError("`dvc repro split` failed, see above; a sweep trains on pictures that are split")
     count = min(arguments.trials, space.combinations or arguments.trials)
     options = {"method": arguments.search, "early_stopping": arguments.early_stopping}
-    facts = options | {"space": repr(space), "trials": count, "params": text, "basis": tuning.basis()}
+    on = tuning.basis()
+    facts = options | {"space": repr(space), "trials": count, "params": text, "basis": on}
     folder = Path.cwd() / SWEEPS / training_key(facts)
     with locked(SWEEPS / "sweep"):
         write_results(arguments.table, space, [])  # now, if it cannot be
         resources = cluster.connect(arguments.cpus)
-        trials = tuning.search(space, text, count, folder, resources, table=arguments.table, **options)
+        trials = tuning.search(space, text, on, count, folder, resources, table=arguments.table, **options)
     if len(trials) < count:  # Ray has taken the signal
         raise KeyboardInterrupt
     report(arguments.table, space, trials)

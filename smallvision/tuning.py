@@ -36,13 +36,14 @@ def basis() -> str:
 
 
 def search(
-    space: Space, text: str, count: int, folder: Path, resources: Mapping[str, float], **options: Any
+    space: Space, text: str, on: str, count: int, folder: Path, resources: Mapping[str, float], **options: Any
 ) -> list[Trial]:
     """Run the trials, or those that an earlier call has left.
 
     Args:
         space: what is searched.
         text: the content of `params.yaml`, whatever becomes of it meanwhile.
+        on: the `basis` that all trials must find.
         count: how many trials.
         folder: where the state of the search and the trials are, on every machine of a cluster.
         resources: what a trial gets.
@@ -54,7 +55,7 @@ def search(
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints its own table
     trainable = tune.with_resources(
         partial(
-            run_trial, space=space, text=text, on=basis(), project=Path.cwd(), folder=folder,
+            run_trial, space=space, text=text, on=on, project=Path.cwd(), folder=folder,
             threads=int(resources["cpu"]),
         ),
         dict(resources),
@@ -209,13 +210,10 @@ class Progress(tune.Callback):  # type: ignore[misc]
         running = [row for row in rows if row.state == RUNNING and row.epochs]
         self.bar.set_postfix_str(", ".join(f"{row.number}: epoch {row.epochs}, {row.val_acc:.1%}" for row in running))
 
-    def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
-        """Show a trial that has ended, and write the results so far."""
-        rows = self.rows(trials)
-        tqdm.write(as_line(next(row for row in rows if row.number == number_of(trial.path))))
-        # A trial that was stopped leaves its states.
+    def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        """Show a trial that has ended; one that was stopped leaves states, which are of no use."""
+        self.on_trial_error(iteration, trials, trial, **info)
         shutil.rmtree(self.folder / str(number_of(trial.path)) / "model-checkpoints", ignore_errors=True)
-        write_results(self.table, self.space, rows)
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         """Show a trial that was tried often enough; the same sweep, called again, tries it once more."""
