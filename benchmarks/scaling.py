@@ -1,7 +1,8 @@
-"""How far one machine goes: `python -m benchmarks.scaling predict|ray|stopping`.
+"""How far one machine goes: `python -m benchmarks.scaling predict|nodes|classes|ray|stopping`.
 
-`predict` answers more and more pictures, `ray` compares a sweep with the same trainings in a row, `stopping`
-a sweep with and without early stopping. What is compared runs by turns; prints a table.
+`predict` answers more and more pictures, `nodes` does so on a Ray cluster of one and of two nodes; `classes` trains on
+as many pictures of more and more classes; `ray` compares a sweep with the same trainings in a row, `stopping` a sweep
+with and without early stopping. What is compared runs by turns; prints a table.
 """
 
 import argparse
@@ -13,40 +14,77 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import yaml
 
 from benchmarks.__main__ import PYTHON, ROOT, TRAIN, Table, run
 from benchmarks.pictures import write_pictures
 from smallvision.params import read_params
+from smallvision.sources.drawn import draw_picture
+from tests.cluster import cluster
 
 SWEEP = (PYTHON, "-m", "smallvision.sweep")
 
 
-def make_project(folder: Path, **params: object) -> Path:
-    """Clone the project, as it is committed, with these parameters and the drawn pictures split."""
+def make_project(folder: Path, until: str = "split", **params: object) -> Path:
+    """Clone the project, as it is committed, with these parameters, and run the first stages."""
     project = folder / "project"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
     content = read_params(ROOT / "params.yaml").model_dump(exclude_unset=True) | params
     (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    run(("dvc", "repro", "split"), project)
+    run(("dvc", "repro", until), project)
     return project
 
 
-def measure_predict(table: Table, folder: Path, counts: Sequence[int], rounds: int) -> None:
-    """Pictures of 200x200, with the model of the workspace; the first count again beside each other one."""
-    model = str(ROOT / "data/models/model.tflite")
+def measure_predict(table: Table, folder: Path, model: Path, counts: Sequence[int], rounds: int) -> None:
+    """Pictures of 200x200; the first count again beside each other one."""
     for count in counts:
         write_pictures(folder / str(count), {"test": count}, 200, 200)
+    command = [PYTHON, "-m", "smallvision.predict", "--model", str(model), "--parquet", "answers"]
     for count in counts[1:]:
         rates: dict[int, list[float]] = {counts[0]: [], count: []}
         for _ in range(rounds):
             for number, found in rates.items():
-                command = (PYTHON, "-m", "smallvision.predict", "--model", model, "--parquet", "answers", str(number))
-                finished = run(command, folder)
+                finished = run([*command, str(number)], folder)
                 found.append(number / finished.seconds)
                 shutil.rmtree(folder / "answers")
         table.add(f"predict {count:,}", median(rates[count]), "pictures/s", f"{counts[0]:,}", median(rates[counts[0]]))
         table.add(f"peak memory, {count:,} pictures", finished.mebibytes, "MiB")
+
+
+def measure_nodes(table: Table, folder: Path, model: Path, count: int, rounds: int) -> None:
+    """Pictures of 200x200, on one node and on two, which have a core each."""
+    write_pictures(folder / "many", {"test": count}, 200, 200)
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    predict = (PYTHON, "-m", "smallvision.predict", "--model", str(model), "--parquet", "answers", "many")
+    for _ in range(rounds):
+        for nodes, found in seconds.items():
+            with cluster(nodes, pinned=True) as made:
+                settings = [f"{name}={value}" for name, value in made.environment.items()]
+                found.append(run([*made.inside, "env", *settings, *predict], folder).seconds)
+            shutil.rmtree(folder / "answers")
+    one, two = (count / median(found) for found in seconds.values())
+    table.add(f"{count:,} pictures, two nodes", two, "pictures/s", "one node", one)
+
+
+def measure_classes(table: Table, folder: Path, counts: Sequence[int], pictures: int) -> None:
+    """As many pictures in all, half of them for training, of ever more classes: the whole pipeline, one epoch."""
+    for count in counts:
+        source = folder / f"{count} classes"
+        for index in range(count):
+            (source / f"{index:04}").mkdir(parents=True)
+            for number in range(pictures // count):
+                picture = draw_picture("cat", np.random.default_rng([index, number])).resize((200, 200))
+                picture.save(source / f"{index:04}" / f"{number}.jpg", quality=85)
+        project = make_project(
+            folder / f"project of {count}", until="fetch", source=str(source), recipes={"baseline": {"epochs": 1}},
+            split={"train": 0.5, "validation": 0.25, "test": 0.25, "max_rejected": 1},
+        )  # fmt: skip
+        for stage in ("split", "train", "evaluate"):
+            finished = run(("dvc", "repro", "--single-item", stage), project)
+            table.add(f"{count:,} classes, {stage}", finished.seconds, "s")
+        written = [path for path in (project / "metrics").rglob("*") if path.is_file()]
+        table.add(f"{count:,} classes, metrics and plots", sum(p.stat().st_size for p in written) / 2**20, "MiB")
 
 
 def measure_ray(table: Table, folder: Path, trials: int, rounds: int, **params: object) -> None:
@@ -84,14 +122,15 @@ def measure_stopping(table: Table, folder: Path, trials: int, **params: object) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("predict", "ray", "stopping"))
+    parser.add_argument("part", choices=("predict", "nodes", "classes", "ray", "stopping"))
+    parser.add_argument("--model", type=Path, default=ROOT / "data/models/model.tflite", help="of predict and nodes")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--counts", type=int, nargs="+", default=(1_000, 10_000, 100_000), help="of predict")
+    parser.add_argument("--counts", type=int, nargs="+", help="how many pictures, or classes of them")
     parser.add_argument("--trials", type=int, help="default: 4 of ray, 18 of stopping")
     parser.add_argument("--epochs", type=int, default=27, help="of a training; default: %(default)s")
-    parser.add_argument("--pictures", type=int, default=200, help="of each class, for training; default: %(default)s")
+    parser.add_argument("--pictures", type=int, help="for training, of each class: 200; of classes, in all: 4,000")
     arguments = parser.parse_args()
-    count = arguments.pictures
+    count = arguments.pictures or 200
     params = {
         "image_size": 64,
         "split": {"train": count, "validation": count, "test": 10},
@@ -100,8 +139,13 @@ def main() -> None:
     table = Table()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        model = arguments.model.resolve()
         if arguments.part == "predict":
-            measure_predict(table, folder, arguments.counts, arguments.rounds)
+            measure_predict(table, folder, model, arguments.counts or (1_000, 10_000, 100_000), arguments.rounds)
+        elif arguments.part == "nodes":
+            measure_nodes(table, folder, model, (arguments.counts or (40_000,))[0], arguments.rounds)
+        elif arguments.part == "classes":
+            measure_classes(table, folder, arguments.counts or (2, 20, 200, 1000), arguments.pictures or 4_000)
         elif arguments.part == "ray":
             measure_ray(table, folder, arguments.trials or 4, arguments.rounds, **params)
         else:

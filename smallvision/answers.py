@@ -58,16 +58,26 @@ def predict(
         names: files and addresses.
         report: called with each of the others and the reason.
     """
+    for name, row in compute(network.probabilities, card.image_size, names, report):
+        yield name, [(card.classes[index], float(row[index])) for index in np.argsort(-row, kind="stable")]
+
+
+def compute(
+    run: Callable[[np.ndarray], np.ndarray],
+    image_size: int,
+    names: Sequence[str],
+    report: Callable[[str, UserError], None],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every picture that can be read with its row of what `run` returns for a batch, in order."""
     batch: list[tuple[str, np.ndarray]] = []
 
-    def computed() -> Iterator[tuple[str, Row]]:
+    def computed() -> Iterator[tuple[str, np.ndarray]]:
         if batch:
-            rows = network.probabilities(np.stack([picture for _, picture in batch]))
-            for (name, _), row in zip(batch, rows, strict=True):
-                yield name, [(card.classes[index], float(row[index])) for index in np.argsort(-row, kind="stable")]
+            rows = run(np.stack([picture for _, picture in batch]))
+            yield from zip([name for name, _ in batch], rows, strict=True)
             batch.clear()
 
-    for name, picture in decoded(names, card.image_size):
+    for name, picture in decoded(names, image_size):
         if isinstance(picture, UserError):
             report(name, picture)
         else:

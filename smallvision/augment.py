@@ -4,7 +4,7 @@ All randomness of an epoch is drawn at once, a row of numbers a picture, from (s
 transformation). So a picture gets the same transformation whatever the batch size, the number of
 threads or the epoch that training started again at, and another option changes nothing of the rest.
 
-Pictures are float32 `(batch, size, size, 3)` in [0, 1] throughout.
+Pictures are float32 `(batch, side, side, 3)` in [0, 1] throughout.
 """
 
 import math
@@ -20,6 +20,7 @@ Draws = Mapping[str, tf.Tensor]
 ERASED = (0.15, 0.4)  # side of the erased square, of the picture's
 BORDERS = {"nearest": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}
 GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look, ITU-R BT.601
+GROWTH = 16  # pixels by which pictures grow during a training
 ASPECT = 4 / 3  # a crop's sides differ by up to this ratio, as in Szegedy et al. 2015, section 6
 # Uniform numbers in [0, 1) per picture. The order is part of what a seed means: append only.
 WIDTHS = {
@@ -52,9 +53,9 @@ def draw(count: int, seed: tf.Tensor) -> Draws:
     }
 
 
-def augment(pictures: tf.Tensor, draws: Draws, options: Augment) -> tf.Tensor:
-    """Apply every transformation that `options` turns on, geometry first."""
-    pictures = warp(pictures, affine_matrices(draws, options), options.fill, options.size)
+def augment(pictures: tf.Tensor, draws: Draws, options: Augment, side: int | tf.Tensor | None = None) -> tf.Tensor:
+    """Apply every transformation that `options` turns on, geometry first, to pictures of that side."""
+    pictures = warp(pictures, affine_matrices(draws, options), options.fill, options.size if side is None else side)
     if options.brightness or options.contrast or options.saturation:
         amounts = [_spread(draws[name], getattr(options, name)) for name in ("brightness", "contrast", "saturation")]
         pictures = change_colours(pictures, tf.concat([amounts[0], 1 + amounts[1], 1 + amounts[2]], axis=1))
@@ -65,10 +66,27 @@ def augment(pictures: tf.Tensor, draws: Draws, options: Augment) -> tf.Tensor:
     return tf.clip_by_value(pictures, 0.0, 1.0)
 
 
+def side_in(epoch: tf.Tensor, epochs: int, options: Augment) -> int | tf.Tensor | None:
+    """Return the side of the pictures in an epoch, an int32, where it grows from `first_size` to `size`.
+
+    In steps of `GROWTH` that take equally many epochs. Source: Tan and Le, "EfficientNetV2: Smaller Models and Faster
+    Training", ICML 2021, section 4, without the growing augmentation.
+
+    Args:
+        epoch: from 0.
+        epochs: of the training.
+        options: of the augmentation.
+    """
+    if options.first_size is None or options.size is None:
+        return options.size
+    sides = [*range(options.first_size, options.size, GROWTH), options.size]
+    return tf.gather(sides, tf.minimum(epoch * len(sides) // epochs, len(sides) - 1))
+
+
 def augmented_views(
     pictures: np.ndarray, indices: np.ndarray, count: int, options: Augment, seed: int, epochs: int
 ) -> np.ndarray:
-    """Return what the first epochs of a training make of some of its pictures, without mixup.
+    """Return what the first epochs of a training make of some of its pictures, without mixup, at their last size.
 
     Args:
         pictures: uint8 `(k, size, size, 3)`.
@@ -124,26 +142,29 @@ def affine_matrices(draws: Draws, options: Augment) -> tf.Tensor:
     return tf.reshape(tf.concat(columns, axis=1), (-1, 2, 3))
 
 
-def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, size: int | None = None) -> tf.Tensor:
+def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, side: int | tf.Tensor | None = None) -> tf.Tensor:
     """Warp each picture by its affine map, bilinear.
 
     Args:
         pictures: the pictures.
         matrices: `(batch, 2, 3)`, as from `affine_matrices`.
         fill: what lies beyond the edge, `nearest` or `reflect`.
-        size: side of the result, pixels, if it is to be another.
+        side: of the result, pixels, if it is to be another.
     """
-    side, flags = pictures.shape[1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = size or side
-    linear, offset = matrices[:, :, :2] * (side / size), matrices[:, :, 2] * side
-    offset += (side - 1) / 2 - (size - 1) / 2 * tf.reduce_sum(linear, axis=2)
-    maps = tf.concat([linear, offset[:, :, None]], axis=2)
+    before, flags = pictures.shape[1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    side = before if side is None else side
+    after = tf.cast(side, tf.float32)
+    linear, offset = matrices[:, :, :2] * (before / after), matrices[:, :, 2] * before
+    offset += (before - 1) / 2 - (after - 1) / 2 * tf.reduce_sum(linear, axis=2)
+    maps = tf.reshape(tf.concat([linear, offset[:, :, None]], axis=2), (-1, 6))
 
-    def warp_one(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        return cv2.warpAffine(picture, matrix, (size, size), flags=flags, borderMode=BORDERS[fill])
+    def warp_one(picture: np.ndarray, row: np.ndarray) -> np.ndarray:
+        size = (int(row[6]), int(row[6]))
+        return cv2.warpAffine(picture, row[:6].reshape(2, 3), size, flags=flags, borderMode=BORDERS[fill])
 
     # TensorFlow's own ImageProjectiveTransformV3 gives the same and takes five times as long.
-    return _each(warp_one, pictures, maps, size)
+    rows = tf.concat([maps, tf.fill((tf.shape(maps)[0], 1), after)], axis=1)
+    return _each(warp_one, pictures, rows, tf.get_static_value(side))
 
 
 def change_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
@@ -175,28 +196,27 @@ def erase(pictures: tf.Tensor, squares: tf.Tensor) -> tf.Tensor:
 
     Source: Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
     """
-    size = pictures.shape[1]
-    position = (np.arange(size, dtype=np.float32) + 0.5) / size
 
     def erase_one(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
+        position = (np.arange(len(picture), dtype=np.float32) + 0.5) / len(picture)
         across, down = np.abs(position - square[:2, np.newaxis]) < square[2] / 2
         changed = picture.copy()
         changed[np.ix_(down, across)] = cv2.mean(picture)[:3]
         return changed
 
-    return _each(erase_one, pictures, squares, size)
+    return _each(erase_one, pictures, squares, pictures.shape[1])
 
 
 def _each(
-    change: Callable[[np.ndarray, np.ndarray], np.ndarray], pictures: tf.Tensor, rows: tf.Tensor, size: int
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray], pictures: tf.Tensor, rows: tf.Tensor, side: int | None
 ) -> tf.Tensor:
-    """Change each picture by its row of numbers, with OpenCV, to one of that side."""
+    """Change each picture by its row of numbers, with OpenCV, to one of that side; None: known later."""
 
     def change_all(pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return np.stack([change(picture, row) for picture, row in zip(pictures, rows, strict=True)])
 
     changed = tf.numpy_function(change_all, [pictures, rows], tf.float32)
-    return tf.ensure_shape(changed, (pictures.shape[0], size, size, 3))
+    return tf.ensure_shape(changed, (pictures.shape[0], side, side, 3))
 
 
 def draw_shares(count: int, seed: tf.Tensor, alpha: float) -> tf.Tensor:
@@ -208,7 +228,7 @@ def draw_shares(count: int, seed: tf.Tensor, alpha: float) -> tf.Tensor:
 def mix(
     first: tuple[tf.Tensor, tf.Tensor], second: tuple[tf.Tensor, tf.Tensor], share: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mix two batches of pictures and labels, `share` `(batch, 1)` of the first.
+    """Mix two batches of pictures and labels, the share `(batch, 1)` of the first.
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     """

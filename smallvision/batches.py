@@ -22,11 +22,13 @@ def training_batches(
     seed: int,
     options: Augment | None = None,
     first_epoch: int = 0,
+    epochs: int | None = None,
 ) -> tf.data.Dataset:
     """Yield the training pictures for ever, each epoch in an order of its own.
 
     Order and augmentation are functions of (seed, epoch, picture) alone, so training that starts
-    again at an epoch sees the same batches. The last batch of an epoch holds what is left over.
+    again at an epoch sees the same batches; what is mixed lies in one batch. The last batch of an epoch holds what is
+    left over.
 
     Args:
         pictures: uint8, or float32 features, which stay as they are.
@@ -35,9 +37,10 @@ def training_batches(
         seed: of order and augmentation.
         options: of the augmentation, if any.
         first_epoch: the epoch to start with, from 0.
+        epochs: of the training, in which pictures grow if the options say so; None: they have their last size.
 
     Returns:
-        Batches of float32 `(batch, size, size, 3)` in [0, 1], and float32 labels `(batch, ...)`.
+        Batches of float32 `(batch, side, side, 3)` in [0, 1], and float32 labels `(batch, ...)`.
     """
     fetch, count = _fetcher(pictures, labels), len(pictures)
     alpha = options.mixup if options else 0
@@ -47,24 +50,26 @@ def training_batches(
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=key)
         draws = augment.draw(count, key) if options else {}
         rows = {"index": order} | {name: tf.gather(numbers, order) for name, numbers in draws.items()}
-        if not alpha:
-            return tf.data.Dataset.from_tensor_slices((rows,)).batch(batch_size)
-        # Each is mixed with the one before it in the epoch, whatever the batch.
-        others = tf.nest.map_structure(lambda values: tf.roll(values, 1, axis=0), rows)
-        shares = tf.gather(augment.draw_shares(count, key, alpha), order)
-        return tf.data.Dataset.from_tensor_slices((rows, others, shares)).batch(batch_size)
+        if alpha:
+            rows["share"] = tf.gather(augment.draw_shares(count, key, alpha), order)
+        batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        if options is None or options.first_size is None or epochs is None:
+            return batches.map(lambda rows: (rows,))
+        side = augment.side_in(epoch, epochs, options)
+        return batches.map(lambda rows: (rows, side))
 
-    def prepare(rows: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def prepare(rows: dict[str, tf.Tensor], side: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         batch, targets = fetch(rows["index"])
-        return (augment.augment(batch, rows, options) if options else batch), targets
+        if options:
+            batch = augment.augment(batch, rows, options, side)
+        if not alpha:
+            return batch, targets
+        # Each with the one before it in the batch.
+        others = tf.roll(batch, 1, axis=0), tf.roll(targets, 1, axis=0)
+        return augment.mix((batch, targets), others, rows["share"])
 
-    def prepare_mixed(
-        rows: dict[str, tf.Tensor], others: dict[str, tf.Tensor], shares: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return augment.mix(prepare(rows), prepare(others), shares)
-
-    epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-    return epochs.flat_map(one_epoch).map(prepare_mixed if alpha else prepare, num_parallel_calls=PARALLEL).prefetch(4)
+    numbers = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+    return numbers.flat_map(one_epoch).map(prepare, num_parallel_calls=PARALLEL).prefetch(4)
 
 
 def evaluation_batches(pictures: Inputs, labels: np.ndarray) -> tf.data.Dataset:

@@ -1,23 +1,25 @@
-"""Answers for very many pictures: Parquet files, written part by part, by this machine or a Ray cluster."""
+"""Answers to very many pictures, or features, in Parquet files, part by part, by this machine or a Ray cluster."""
 
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from smallvision import errors
-from smallvision.answers import predict
+from smallvision.answers import compute
 from smallvision.errors import InputError, NetworkError, UserError
 from smallvision.files import locked, replacing, write_json
 from smallvision.litert import read_litert
+from smallvision.modelfile import Card
 
 PART = 5_000  # pictures of a file; an interruption costs at most so many
 STATE = "_state"  # a folder's readers pass over names that begin so
@@ -28,6 +30,9 @@ class Part(TypedDict):
 
     number: int
     names: Sequence[str]
+
+
+Rows = Mapping[str, np.ndarray]  # what the network says of each picture that can be read
 
 
 class Done(TypedDict):
@@ -41,8 +46,8 @@ class Done(TypedDict):
 def answer(part: Part, *, project: Path, model: Path, litert: str, folder: Path) -> Done:
     """Answer a part's pictures, on whichever machine, and write its file, which holds a row a picture, in order.
 
-    `picture`, `class` and its `probability`, one column `p_CLASS` for each class, and `error`: the
-    reason why a picture could not be read, whose other columns are null.
+    `picture`; `class` and its `probability` and one column `p_CLASS` for each class, or of a network that gives them
+    `features`; and `error`: the reason why a picture could not be read, whose other columns are null.
 
     Raises:
         InputError: the model is not `litert` any more, or no picture of a whole part could be read.
@@ -54,26 +59,38 @@ def answer(part: Part, *, project: Path, model: Path, litert: str, folder: Path)
         raise InputError(f"{model}: is another model than the one that this began with")
     names = [str(name) for name in part["names"]]  # an array of Ray's
     bad: dict[str, UserError] = {}
-    rows = dict(predict(network, card, names, lambda name, error: bad.update({name: error})))
+    run = network.outputs if card.features else network.probabilities
+    rows = dict(compute(run, card.image_size, names, lambda name, error: bad.update({name: error})))
     for name, error in bad.items():
         if isinstance(error, NetworkError):
             raise NetworkError(f"{name}: {error}; what was answered is kept, start this again")
         if len(bad) == PART:
             raise InputError(f"{name}: {error}; nor could the {PART - 1} after it be read; are they here?")
-    probabilities = [dict(rows.get(name, ())) for name in names]
-    columns = {
-        "picture": pa.array([name.encode(errors="surrogateescape").decode(errors="replace") for name in names]),
-        "class": pa.array([rows[name][0][0] if name in rows else None for name in names], pa.string()),
-        "probability": pa.array([rows[name][0][1] if name in rows else None for name in names], pa.float32()),
-    }
-    for label in card.classes:
-        columns[f"p_{label}"] = pa.array([row.get(label) for row in probabilities], pa.float32())
+    columns = {"picture": pa.array([name.encode(errors="surrogateescape").decode(errors="replace") for name in names])}
+    columns |= features_of(rows, names, card) if card.features else probabilities_of(rows, names, card)
     columns["error"] = pa.array([str(bad[name]) if name in bad else None for name in names], pa.string())
     name = name_of(part["number"])
     with replacing(folder / STATE / name) as path:
         pq.write_table(pa.table(columns), path)
     os.replace(folder / STATE / name, folder / name)
     return Done(pictures=len(names), kind="", message="")
+
+
+def probabilities_of(rows: Rows, names: Sequence[str], card: Card) -> Mapping[str, pa.Array]:
+    """Return the columns that say what each picture shows."""
+    best = {name: int(row.argmax()) for name, row in rows.items()}
+    return {
+        "class": pa.array([card.classes[best[name]] if name in rows else None for name in names], pa.string()),
+        "probability": pa.array([rows[name][best[name]] if name in rows else None for name in names], pa.float32()),
+    } | {
+        f"p_{label}": pa.array([rows[name][index] if name in rows else None for name in names], pa.float32())
+        for index, label in enumerate(card.classes)
+    }
+
+
+def features_of(rows: Rows, names: Sequence[str], card: Card) -> Mapping[str, pa.Array]:
+    """Return the column of vectors."""
+    return {"features": pa.array([rows.get(name) for name in names], pa.list_(pa.float32(), card.features))}
 
 
 def answer_or_say_why(part: Part, **options: Any) -> Done:

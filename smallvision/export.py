@@ -1,7 +1,8 @@
 """`python -m smallvision.export --format FORMAT OUTPUT`: the model for other programs.
 
-Each takes float32 RGB in [0, 255], `(n, size, size, 3)`, and gives the probability of each class; class
-names and card are inside. Each is compared with the Keras model before it is put in place.
+Each takes float32 RGB in [0, 255], `(n, size, size, 3)`, and gives the probability of each class, or as
+`features` what the last layer decides by; class names and card are inside. Each is compared with the
+Keras model before it is put in place.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import importlib.util
 import json
 import shutil
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ import numpy as np
 from smallvision.errors import InputError, ParameterError, SurroundingsError, run
 from smallvision.files import replacing
 from smallvision.inputs import find, read
-from smallvision.litert import TOLERANCE, Network, convert, deployable, label_lines, write_litert
+from smallvision.litert import TOLERANCE, Network, convert, deployable, from_bytes, label_lines, write_litert
 from smallvision.modelfile import Card, load_model, probabilities, read_card
 from smallvision.pictures import to_checked_input
 from smallvision.quiet import import_tensorflow, stderr_put_aside
@@ -26,12 +27,13 @@ from smallvision.quiet import import_tensorflow, stderr_put_aside
 if TYPE_CHECKING:
     import keras
 
-FORMATS = {"saved_model": "", "litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx"}
+FORMATS = {"saved_model": "", "litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx", "features": ".tflite"}
 PACKAGES = ("onnx", "onnxruntime", "tf2onnx")  # of the extra `export`
 COMPARED = 16  # pictures; of noise, where there are none
 REPRESENTATIVE = 200  # pictures on which the ranges of int8 are measured, and as many others to compare on
 INT8_TOLERANCE = 0.05  # mean difference of a probability
 INT8_AGREEMENT = 0.9  # share of pictures that keep their class
+FEATURES_TOLERANCE = 1e-3  # difference of a number, as a share of the largest
 
 
 def export_saved_model(path: Path, network: "keras.Model", card: Card, pictures: np.ndarray) -> np.ndarray:
@@ -114,13 +116,15 @@ def export(kind: str, network: "keras.Model", card: Card, output: Path, pictures
     """Write the model in another format; say how near it is to Keras."""
     size = card.image_size
     shown = np.random.default_rng(0).integers(0, 256, (COMPARED, size, size, 3), np.uint8)
+    if kind == "features":
+        return export_features(network, card, output, shown)
     ranges = None
     if kind == "litert_int8":
         chosen = representative_pictures(pictures, size)
         ranges, shown = chosen[::2], chosen[1::2] if len(chosen) > 1 else chosen
     expected = probabilities(network, shown)
     if kind in ("litert", "litert_int8"):
-        content = convert(network, ranges)
+        content = convert(deployable(network), ranges)
         lite = Network(content, str(output))
         found = check(kind, np.concatenate([lite.probabilities(row[np.newaxis]) for row in shown]), expected, output)
         write_litert(output, content, card)
@@ -136,6 +140,29 @@ def export(kind: str, network: "keras.Model", card: Card, output: Path, pictures
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return found
+
+
+def export_features(network: "keras.Model", card: Card, output: Path, pictures: np.ndarray) -> str:
+    """Write, for LiteRT, what lies before the last layer; say how near it is to Keras.
+
+    Raises:
+        InputError: not near enough.
+    """
+    from smallvision.inference import run_model
+    from smallvision.parts import to_features
+
+    model = to_features(network)
+    content = convert(from_bytes(model))
+    lite, expected = Network(content, str(output)), run_model(model, pictures)
+    found = np.concatenate([lite.outputs(row[np.newaxis]) for row in pictures])
+    difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    if not difference <= FEATURES_TOLERANCE:
+        raise InputError(
+            f"{output}: features differ from Keras' by up to {difference:.2g} of the largest, "
+            f"more than {FEATURES_TOLERANCE:g}; choose another `backbone`"
+        )
+    write_litert(output, content, replace(card, features=expected.shape[1]))
+    return f"{expected.shape[1]} numbers a picture, differ from Keras' by {difference:.1g} of the largest at most"
 
 
 def size_of(output: Path) -> int:

@@ -246,7 +246,7 @@ def fit(
         print(f"going on after epoch {len(state.history)} of {epochs}, where an earlier run ended", flush=True)
     done = len(watch.history)
     batches = [
-        training_batches(*train, batch_size, seed, augment, first_epoch=done),
+        training_batches(*train, batch_size, seed, augment, first_epoch=done, epochs=epochs),
         evaluation_batches(*validation),
     ]
     if class_weight:

@@ -5,6 +5,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from smallvision.parts import split, unwrap
+
 
 def gradcam(model: keras.Model, pictures: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
     """Compute how much each part of a picture speaks for a class.
@@ -26,8 +28,8 @@ def gradcam(model: keras.Model, pictures: np.ndarray, class_indices: np.ndarray)
     Localization", ICCV 2017; R. L. Draelos and L. Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations
     of convolutional neural networks", 2020, arXiv:2011.08891, for the slope of each place.
     """
-    network, mirrored = _unwrap(model)
-    to_maps, to_features, output = _split(network)
+    network, mirrored = unwrap(model)
+    to_maps, to_features, output = split(network)
     inputs = tf.convert_to_tensor(pictures, tf.float32) / 255
 
     def heat_of(batch: tf.Tensor) -> tf.Tensor:
@@ -48,46 +50,3 @@ def gradcam(model: keras.Model, pictures: np.ndarray, class_indices: np.ndarray)
     largest = sized.max(axis=(1, 2), keepdims=True)
     scaled: np.ndarray = np.divide(sized, largest, out=np.zeros_like(sized), where=largest > 0)
     return scaled
-
-
-def _unwrap(model: keras.Model) -> tuple[keras.Model, bool]:
-    """Return the network inside what was put around it after training, and whether that shows it the mirror image."""
-    mirrored = any(type(operation).__name__ == "Flip" for operation in _operations(model))
-    for layer in model.layers:
-        if not isinstance(layer, keras.Model):
-            continue
-        if (layer.input_shape, layer.output_shape) == (model.input_shape, model.output_shape):
-            network, inside = _unwrap(layer)
-            return network, mirrored or inside
-    return model, mirrored
-
-
-def _operations(network: keras.Model) -> list[keras.Operation]:
-    operations: list[keras.Operation] = network.layers if isinstance(network, keras.Sequential) else network.operations
-    return operations
-
-
-def _split(network: keras.Model) -> tuple[keras.Model, keras.Model, keras.layers.Dense]:
-    """Cut a network in three: pictures to its last feature maps, those to the last vector, and the output layer."""
-    first, last = network.layers[0], network.layers[-1]
-    if isinstance(first, keras.Model):  # a base with a head, as transfer.join makes it
-        to_maps, pooling = _cut(first, _behind_maps(first))
-        to_features = keras.Sequential([keras.Input(pooling.input_shape[1:]), pooling, *last.layers[:-1]])
-        return to_maps, to_features, last.layers[-1]
-    return *_cut(network, _behind_maps(network), end=-1), last
-
-
-def _behind_maps(network: keras.Model) -> int:
-    """Return the index of the operation that takes the last feature maps."""
-    operations = _operations(network)
-    return next(i for i in range(len(operations), 0, -1) if len(operations[i - 1].output.shape) == 4)
-
-
-def _cut(network: keras.Model, index: int, end: int | None = None) -> tuple[keras.Model, keras.Model]:
-    """Cut a network of layers in two, before the operation of that index, and leave out those from `end` on."""
-    if isinstance(network, keras.Sequential):
-        first = keras.Sequential([keras.Input(network.input_shape[1:]), *network.layers[:index]])
-        return first, keras.Sequential([keras.Input(first.output_shape[1:]), *network.layers[index:end]])
-    tensor = network.operations[index].input
-    output = network.outputs[0] if end is None else network.operations[end].input
-    return keras.Model(network.inputs[0], tensor), keras.Model(tensor, output)

@@ -1,6 +1,6 @@
 """The network for LiteRT: `model.tflite`, all that predicting takes in one file, and no TensorFlow.
 
-The file is a network from RGB in [0, 255] to the probability of each class, with a zip archive behind
+The file is a network from RGB in [0, 255] to the probability of each class, or to features, with a zip archive behind
 it that holds the class names (`labels.txt`) and the card (`model.json`). That is where TFLite's
 metadata keeps associated files; runtimes do not read that far.
 """
@@ -72,44 +72,56 @@ class Network:
         Returns:
             float64 array `(n, classes)`, rows that sum to 1.
         """
+        rows: np.ndarray = self.outputs(pictures).astype(np.float64)
+        rows /= rows.sum(axis=1, keepdims=True)
+        return rows
+
+    def outputs(self, pictures: np.ndarray) -> np.ndarray:
+        """Return what the network says as it is, float32 `(n, outputs)`: of one that `to_features` made, vectors."""
         index = self._input["index"]
         if len(pictures) != self._interpreter.get_input_details()[0]["shape"][0]:
             self._interpreter.resize_tensor_input(index, pictures.shape)
             self._interpreter.allocate_tensors()
         self._interpreter.set_tensor(index, pictures.astype(np.float32))
         self._interpreter.invoke()
-        rows: np.ndarray = self._interpreter.get_tensor(self._output["index"]).astype(np.float64)
-        rows /= rows.sum(axis=1, keepdims=True)
-        return rows
+        outputs: np.ndarray = self._interpreter.get_tensor(self._output["index"])
+        return outputs
 
 
 def deployable(network: "keras.Model") -> "keras.Model":
     """Return the network as other programs want it: from RGB in [0, 255] to the probability of each class."""
     import keras
 
+    model = from_bytes(network)
+    if network.output_shape[-1] > 1:
+        return model
+    (second,) = model.outputs
+    return keras.Model(model.inputs, keras.ops.concatenate([1 - second, second], axis=1))
+
+
+def from_bytes(network: "keras.Model") -> "keras.Model":
+    """Return a network that takes RGB in [0, 255] in place of [0, 1]."""
+    import keras
+
     picture = keras.Input(network.input_shape[1:], name="picture")
-    outputs = network(keras.layers.Rescaling(1 / 255)(picture))
-    if network.output_shape[-1] == 1:
-        outputs = keras.ops.concatenate([1 - outputs, outputs], axis=1)
-    return keras.Model(picture, outputs)
+    return keras.Model(picture, network(keras.layers.Rescaling(1 / 255)(picture)))
 
 
-def convert(network: "keras.Model", representative: np.ndarray | None = None) -> bytes:
-    """Convert a network of this project.
+def convert(model: "keras.Model", representative: np.ndarray | None = None) -> bytes:
+    """Convert a network.
 
     Args:
-        network: RGB in [0, 1] to one sigmoid or to a softmax.
+        model: takes RGB in [0, 255], as what `deployable` and `from_bytes` return.
         representative: uint8 pictures to measure the range of every tensor on, for int8 arithmetic; else float32.
 
     Returns:
-        A TFLite flatbuffer: float32 `(n, size, size, 3)` in [0, 255] to float32 `(n, classes)`.
+        A TFLite flatbuffer: float32 `(n, size, size, 3)` in [0, 255] to float32 `(n, outputs)`.
 
     Raises:
         InputError: LiteRT lacks an operation of the network.
     """
     import tensorflow as tf
 
-    model = deployable(network)
     # Keras' own export, by way of a SavedModel, takes five times as long and computes the same.
     function = tf.function(lambda picture: model(picture, training=False))
     concrete = function.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "picture"))
@@ -161,7 +173,7 @@ def save_litert(path: Path, network: "keras.Model", card: Card, pictures: np.nda
     Raises:
         InputError: it cannot be converted.
     """
-    content = convert(network)
+    content = convert(deployable(network))
     check_litert(Network(content, str(path)), network, pictures, str(path))
     return write_litert(path, content, card)
 
@@ -184,7 +196,7 @@ def read_litert(path: Path) -> tuple[Network, Card]:
     if beside.is_file() and parse_card(beside.read_bytes(), str(beside)) != card:
         raise InputError(f"{path}: not the model that {beside} describes; `dvc repro -f train` makes both")
     network = Network(content[:length], str(path))
-    expected = (card.image_size, card.image_size, 3), (len(card.classes),)
+    expected = (card.image_size, card.image_size, 3), (card.features or len(card.classes),)
     if network.shapes != expected:
         raise InputError(
             f"{path}: expected shapes {expected[0]} to {expected[1]}, as its card says, "

@@ -26,7 +26,8 @@ class Card:
     `weights` is the hash of its weights, the same for every run that ends with these weights, and
     `sha256` that of the file, which holds the time of day too. `pictures` is the hash of the
     manifest of the pictures that it was trained on, and `parameters` what it was trained with.
-    `litert` is the hash of the network in the LiteRT file, once there is one.
+    `litert` is the hash of the network in the LiteRT file, once there is one, and `features` the length of the
+    vectors that this gives, if it gives those and not probabilities.
     """
 
     recipe: str
@@ -38,6 +39,7 @@ class Card:
     weights: str
     sha256: str
     litert: str | None = None
+    features: int | None = None
 
     @property
     def ids(self) -> dict[str, str]:

@@ -120,7 +120,8 @@ class Augment(_Section):
     by which each picture is mixed with another (training accuracy then means nothing). `size` is the
     side of the changed pictures, where it is not `image_size`: what a crop enlarges looks larger than
     it will later, so training on smaller pictures fits better and is faster (Touvron et al., "Fixing
-    the train-test resolution discrepancy", NeurIPS 2019).
+    the train-test resolution discrepancy", NeurIPS 2019). With `first_size` they begin with that side
+    and grow to `size` during the training, which is faster still (Tan and Le, "EfficientNetV2", ICML 2021).
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 0
@@ -136,6 +137,13 @@ class Augment(_Section):
     erase: Share = 0
     mixup: Annotated[float, Field(ge=0, le=10)] = 0
     size: ImageSize | None = None
+    first_size: ImageSize | None = None
+
+    @model_validator(mode="after")
+    def _growing(self) -> "Augment":
+        if self.first_size and not (self.size and self.first_size <= self.size):
+            raise ValueError("augment.first_size needs an augment.size that is not smaller")
+        return self
 
 
 class Recipe(_Section):

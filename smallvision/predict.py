@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from smallvision.answers import Row, predict
-from smallvision.errors import InputError, NetworkError, SurroundingsError, UserError, printable, run
+from smallvision.errors import InputError, NetworkError, ParameterError, SurroundingsError, UserError, printable, run
 from smallvision.inputs import find
 from smallvision.litert import read_litert
 
@@ -78,6 +78,8 @@ def main() -> None:
     if arguments.parquet:
         write_parquet(arguments.model, names, arguments.parquet, skip_bad=arguments.skip_bad)
         return
+    if card.features:
+        raise ParameterError(f"{arguments.model}: gives features, no classes; write them with --parquet FOLDER")
     top_k = arguments.top_k or (len(card.classes) if arguments.json else 1)
     width = max(len(printable(label)) for label in card.classes)
     write = as_json if arguments.json else as_csv if arguments.csv else partial(as_text, width=width)

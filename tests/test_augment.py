@@ -175,6 +175,14 @@ def test_shares_follow_the_beta_distribution():
     assert shares.var() == pytest.approx(1 / (4 * (2 * 0.4 + 1)), rel=0.05)
 
 
+def test_a_picture_and_its_label_are_mixed_with_the_one_before_in_the_batch():
+    batches = training_batches(PICTURES, np.eye(12), 5, 1, Augment(mixup=0.4)).take(3)
+    for pictures, shares in batches.as_numpy_iterator():
+        assert np.allclose(np.tensordot(shares, FLOATS, 1), pictures, atol=1e-5)
+        assert set((shares > 0).sum(axis=0)) == {0, 2}
+        assert np.allclose(shares.sum(axis=1), 1)
+
+
 def by_number(batch_size, options, epoch, seed=42):
     """What the pipeline makes of each picture in an epoch, by the picture's number."""
     labels = np.arange(len(PICTURES))
@@ -188,7 +196,11 @@ def by_number(batch_size, options, epoch, seed=42):
 
 
 # TensorFlow adds up a mean in another order for another batch size.
-@pytest.mark.parametrize(("options", "tolerance"), [(BOOK, 0), (EVERYTHING, 1e-5)], ids=["the book's", "everything"])
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [(BOOK, 0), (EVERYTHING.model_copy(update={"mixup": 0}), 1e-5)],
+    ids=["the book's", "everything"],
+)
 def test_a_picture_is_changed_the_same_whatever_the_batch_and_the_restart(options, tolerance):
     first, second = by_number(12, options, epoch=3), by_number(5, options, epoch=3)
     assert first.keys() == second.keys()
@@ -222,6 +234,25 @@ def test_the_size_is_that_of_training_only():
     assert {pictures.shape[1:] for pictures, _ in batches.take(3).as_numpy_iterator()} == {(46, 46, 3)}
     views = augment.augmented_views(PICTURES[:2], np.arange(2), 12, Augment(flip=True, size=46), 1, epochs=3)
     assert views.shape == (4, 2, 46, 46, 3)
+
+
+def test_pictures_grow_during_a_training():
+    """In steps of 16 pixels, however long it is and wherever it starts again."""
+    options = Augment(crop=0.5, contrast=0.2, erase=1, mixup=0.2, size=80, first_size=46)
+
+    def sides(epochs, first_epoch=0):
+        batches = training_batches(PICTURES, np.zeros(12), 5, 1, options, first_epoch, epochs).as_numpy_iterator()
+        return [next(batches)[0].shape[1] for _ in range(3 * (epochs - first_epoch))][::3]
+
+    assert sides(8) == [46, 46, 62, 62, 78, 78, 80, 80]
+    assert sides(8, first_epoch=3) == [62, 78, 78, 80, 80]
+    assert sides(2) == [46, 78]
+    whole = next(training_batches(PICTURES, np.zeros(12), 5, 1, options).as_numpy_iterator())[0]
+    assert whole.shape == (5, 80, 80, 3)
+    (grown,) = (p for p, _ in training_batches(PICTURES, np.zeros(12), 5, 1, options, 6, 8).take(1).as_numpy_iterator())
+    fixed = options.model_copy(update={"first_size": None})
+    (plain,) = (p for p, _ in training_batches(PICTURES, np.zeros(12), 5, 1, fixed, 6).take(1).as_numpy_iterator())
+    assert np.array_equal(grown, plain)
 
 
 def test_validation_and_test_pictures_are_never_changed():

@@ -12,7 +12,8 @@ from benchmarks.pictures import DISTINCT, write_pictures
 from smallvision.loading import Pictures
 from smallvision.manifest import read_manifest
 from tests.conftest import ROOT
-from tests.test_sweep import needs_ray
+from tests.test_predict import trained  # noqa: F401
+from tests.test_sweep import needs_network, needs_ray
 
 
 def test_the_seconds_of_epochs_are_read_as_all_contenders_print_them():
@@ -84,3 +85,30 @@ def test_a_sweep_is_compared_with_the_same_trainings_in_a_row():
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert re.fullmatch(r"2 trainings +[\d.]+ s +sweep [\d.]+ +[\d.]+\n", result.stdout), result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_more_classes_are_measured(tmp_path):
+    """On pictures that are drawn here, and split, trained on and evaluated by the pipeline."""
+    lines = measure("classes", "--counts", "2", "4", "--pictures=24").splitlines()
+    measured = ("split", "train", "evaluate", "metrics and plots")
+    wanted = [f"{count} classes, {what}" for count in (2, 4) for what in measured]
+    assert [re.sub(r" +[\d.e-]+ (s|MiB)$", "", line) for line in lines] == wanted
+
+
+@needs_ray
+@needs_network
+@pytest.mark.slow
+def test_two_nodes_are_compared_with_one(trained):  # noqa: F811
+    assert re.fullmatch(
+        r"40 pictures, two nodes +[\d.]+ pictures/s +one node [\d.]+ +[\d.]+\n",
+        measure("nodes", "--rounds=1", "--counts=40", f"--model={trained[1]}"),
+    )
+
+
+def measure(*arguments: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scaling", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout

@@ -3,17 +3,23 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import keras
+import numpy as np
 import pytest
 from PIL import Image
 
+from smallvision import export, modelfile
+from smallvision.pictures import to_input
+from tests.cluster import cluster
 from tests.conftest import ROOT, Project, assert_one_line, jpeg
 from tests.test_predict import trained  # noqa: F401
-from tests.test_sweep import cluster, needs_ray
+from tests.test_sweep import needs_network, needs_ray
 
 pytestmark = [
     pytest.mark.slow,
@@ -106,6 +112,38 @@ def test_answers_are_those_of_single_pictures_and_are_computed_once(trained, pro
     assert times(project) == before
 
 
+def check_features(project: Project, network: keras.Model) -> None:
+    """They are what Keras computes, and every other picture has its reason."""
+    to_features = keras.Model(network.inputs, network.layers[-1].input)
+    rows = table(project)
+    assert [row["picture"] for row in rows] == [f"many/{number}.jpg" for number in range(18)]
+    assert sum(row["error"] is None for row in rows) == 15
+    for row in rows:
+        if row["error"] is None:
+            picture = to_input((project.folder / row["picture"]).read_bytes(), 46)
+            (expected,) = to_features.predict(picture[np.newaxis] / np.float32(255), verbose=0)
+            assert np.allclose(row["features"], expected, atol=1e-3 * np.abs(expected).max())
+        else:
+            assert row["features"] is None
+
+
+@pytest.fixture
+def to_features(trained, project: Project, command):  # noqa: F811
+    """The command with a network that gives features."""
+    network, model = trained
+    card = modelfile.read_card(model.with_name("model.keras"))
+    export.export("features", network, card, project.folder / "features.tflite", project.folder)
+    return [part if part != str(model) else "features.tflite" for part in command("--skip-bad")]
+
+
+def test_features(trained, project: Project, to_features):  # noqa: F811
+    result = run(project, to_features)
+    assert (result.returncode, result.stdout) == (0, "predict: 18 pictures in out, 3 could not be read\n")
+    check_features(project, trained[0])
+    result = project.run("smallvision.predict", "--model", "features.tflite", "many/1.jpg")
+    assert_one_line(result, 2, "features.tflite: gives features, no classes; write them with --parquet FOLDER")
+
+
 def test_an_interrupted_run_goes_on(trained, project: Project, command):  # noqa: F811
     """Killed while a part is being written: what is there stays, and nothing half-written counts."""
     slow = command()
@@ -152,10 +190,16 @@ def test_a_folder_with_other_answers_is_left_alone(project: Project, command, pi
 
 
 @needs_ray
-def test_a_cluster_gives_the_same_answers(trained, project: Project, command):  # noqa: F811
+@needs_network
+def test_a_cluster_gives_the_same_answers(trained, project: Project, command, to_features):  # noqa: F811
     there = command("--skip-bad")
-    there[2] = "from smallvision import bulk; bulk.map = None; " + SMALL_PARTS  # what would answer here
+    # `map` is what would answer on this machine.
+    there[2] = to_features[2] = "from smallvision import bulk; bulk.map = None; " + SMALL_PARTS
     with cluster() as both:
+        result = run(project, [*both.inside, *to_features], **both.environment)
+        assert (result.returncode, result.stderr) == (0, "")
+        check_features(project, trained[0])
+        shutil.rmtree(project.folder / "out")
         result = run(project, [*both.inside, *there], **both.environment)
         assert (result.returncode, result.stderr) == (0, "")
         check_answers(project, str(trained[1]))

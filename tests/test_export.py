@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from smallvision import calibration, convnet, export, litert, modelfile
+from smallvision import calibration, convnet, export, litert, modelfile, transfer
 from smallvision.errors import InputError
 from tests.conftest import ROOT, Project, assert_one_line, jpeg, make_picture, save_model
 
@@ -114,6 +114,48 @@ def test_a_saved_model_says_what_keras_says(saved, tmp_path):
     assert np.allclose(answer["probabilities"], expected, atol=1e-3)
     assert [name.decode() for name in answer["classes"].numpy()] == card.classes
     assert (tmp_path / "m/assets.extra/labels.txt").read_text(encoding="utf-8").splitlines() == card.classes
+
+
+def test_features_are_what_the_last_layer_takes(saved, tmp_path):
+    """And the probabilities without mirror image and temperature follow from them."""
+    network, card, _, _ = saved
+    said = export.export("features", network, card, tmp_path / "m.tflite", tmp_path)
+    assert said.startswith("512 numbers a picture")
+    lite, inside = litert.read_litert(tmp_path / "m.tflite")
+    assert (inside.features, inside.classes) == (512, card.classes)
+    vectors = np.concatenate([lite.outputs(picture[np.newaxis]) for picture in PICTURES])
+    (average,) = (layer for layer in network.layers if isinstance(layer, keras.Model))
+    (plain,) = (layer for layer in average.layers if isinstance(layer, keras.Model))
+    expected = plain.predict(PICTURES / np.float32(255), verbose=0)
+    kernel, bias = plain.layers[-1].get_weights()
+    logits = vectors @ kernel + bias
+    found = 1 / (1 + np.exp(-logits)) if len(bias) == 1 else np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.allclose(found, expected, atol=1e-3)
+    assert vectors.std(axis=0).max() > 0.01
+
+
+def test_features_of_a_base_with_a_head_come_from_the_head(tmp_path):
+    keras.utils.set_random_seed(2)
+    picture = keras.Input((46, 46, 3))
+    base = keras.Model(picture, keras.layers.Conv2D(4, 9, 9, activation="relu")(picture))
+    head = transfer.Head("average", 6, 0.5)
+    network = transfer.join(head.pool(base), head.build(4, 2))
+    save_model(tmp_path / "model.keras", network)
+    export.export("features", network, modelfile.read_card(tmp_path / "model.keras"), tmp_path / "m.tflite", tmp_path)
+    lite, inside = litert.read_litert(tmp_path / "m.tflite")
+    assert inside.features == 6
+    maps = base.predict(PICTURES[:1] / np.float32(255), verbose=0)
+    kernel, bias = network.layers[-1].layers[0].get_weights()
+    assert np.allclose(lite.outputs(PICTURES[:1]), np.maximum(maps.mean(axis=(1, 2)) @ kernel + bias, 0), atol=1e-4)
+
+
+def test_features_that_differ_from_keras_are_refused(saved, tmp_path, monkeypatch):
+    network, card, _, _ = saved
+    outputs = litert.Network.outputs
+    monkeypatch.setattr(litert.Network, "outputs", lambda self, pictures: outputs(self, pictures) * 1.01)
+    with pytest.raises(InputError, match=r"m\.tflite: features differ from Keras' by up to 0\.01 of the largest"):
+        export.export("features", network, card, tmp_path / "m.tflite", tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("answers", [[[0.502, 0.498]], [[float("nan"), 0.5]]])

@@ -106,6 +106,12 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
         ("{epochs: 1}", "{epochs: 1, weight_decay: 0.1}", "recipes.baseline: weight_decay needs optimizer: adamw"),
         ("{epochs: 1}", "{epochs: 1, optimizer: adam}", "optimizer: expected rmsprop or adamw, received 'adam'"),
         ("{epochs: 1}", "{epochs: 1, augment: {size: 50}}", "baseline: augment.size needs network: residual, which"),
+        (
+            "{epochs: 1}",
+            "{epochs: 1, augment: {size: 50, first_size: 51}}",
+            "needs an augment.size that is not smaller",
+        ),
+        ("{epochs: 1}", "{epochs: 1, augment: {first_size: 51}}", "augment.first_size needs an augment.size that is"),
         ("{epochs: 1}", "{epochs: 1, patience: 0}", "patience: expected greater than or equal to 1, received 0"),
         ("seed: 42", "seed: 42\ntrain_limit: 0", "train_limit: expected greater than or equal to 1, received 0"),
         ("{epochs: 1}", "{epochs: 1, units: 9}", "recipes.baseline: units needs a backbone"),

@@ -31,7 +31,7 @@ def trained(tmp_path_factory):
     network.layers[-1].set_weights([kernel * 30, bias])
     folder = tmp_path_factory.mktemp("trained")
     card = save_model(folder / "model.keras", network, classes=["ant", "bee", "cow"])
-    litert.write_litert(folder / "alone.tflite", litert.convert(network), card)
+    litert.write_litert(folder / "alone.tflite", litert.convert(litert.deployable(network)), card)
     return network, folder / "alone.tflite"
 
 
@@ -297,7 +297,7 @@ class TestModels:
     def test_of_another_class_count(self, project: Project, trained, model):
         network, _ = trained
         card = litert.read_litert(model)[1]
-        litert.write_litert(model, litert.convert(network), replace(card, classes=["ant", "bee"]))
+        litert.write_litert(model, litert.convert(litert.deployable(network)), replace(card, classes=["ant", "bee"]))
         self.refuse(
             project, model, "expected shapes (46, 46, 3) to (2,), as its card says, received (46, 46, 3) to (3,)"
         )
@@ -312,7 +312,7 @@ class TestModels:
         self.refuse(project, model, "model.tflite: cannot be loaded: ")
 
     def test_of_another_project(self, project: Project, trained, model):
-        model.write_bytes(litert.convert(trained[0]))
+        model.write_bytes(litert.convert(litert.deployable(trained[0])))
         self.refuse(project, model, "model.tflite: damaged, or not of this project")
 
     def test_with_a_card_that_is_none(self, project: Project, model):

@@ -6,33 +6,31 @@ import importlib.util
 import io
 import json
 import os
-import secrets
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.cluster import ADDRESSES, cluster, kill, networks_can_be_made, wait_for
 from tests.conftest import ROOT, assert_one_line, listen_to_ctrl_c, make_picture, write_zip
 from tests.test_pipeline import SMALL, Repository, make_repository
 from tests.test_tensorboard import logged
 
-BIN = Path(sys.executable).parent
 SWEEP = (sys.executable, "-m", "smallvision.sweep")
 RANGE = ("-S", "lr=tag(log, interval(1e-5, 1e-3))", "-S", "batch_size=4,8")
-HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # Ray takes 127.0.0.1 for the machine's outer address
 
 needs_ray = pytest.mark.skipif(
     not (importlib.util.find_spec("ray") and importlib.util.find_spec("optuna")),
     reason="Ray or Optuna is missing: `make setup-sweep` installs them",
+)
+needs_network = pytest.mark.skipif(
+    not networks_can_be_made(), reason="a network of one's own cannot be made here: `unshare --map-root-user --net`"
 )
 
 
@@ -154,13 +152,6 @@ def start(
     )  # fmt: skip
 
 
-def wait_for(condition, what: str, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"no {what} in {seconds} s"
-        time.sleep(0.1)
-
-
 @needs_ray
 @pytest.mark.slow
 def test_an_interrupted_sweep_goes_on(repository):
@@ -207,77 +198,8 @@ def times_of_the_first_epoch(repository: Repository) -> list[int]:
     return [[step for step, _ in logged(folder)["acc"]].count(1) for folder in folders]
 
 
-@dataclass
-class Cluster:
-    """Two Ray nodes of one core each, in a network of their own, as Ray listens on every interface."""
-
-    inside: list[str]  # what runs a command in that network
-    second: subprocess.Popen[bytes]
-    environment: dict[str, str]
-
-
-NETWORK = ("unshare", "--map-root-user", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 600")
-
-
-@contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    network = subprocess.Popen(NETWORK, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        if network.stdout.readline() != "up\n":
-            pytest.skip(f"no network of one's own here: {network.stderr.read().strip()}")
-        inside = ["nsenter", f"--target={network.pid}", "--user", "--preserve-credentials", "--net"]
-        access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_ADDRESS": f"{HEAD}:6379"}
-        with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
-            head = ("--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={folder}")
-            with machine(inside, HEAD, *head, **access | {"RAY_ADDRESS": ""}):
-                wait_for(lambda: nodes(inside, access) == 1, "first node")
-                with machine(inside, SECOND, f"--address={HEAD}:6379", **access) as second:
-                    wait_for(lambda: nodes(inside, access) == 2, "second node")
-                    yield Cluster(inside, second, access)
-    finally:
-        network.kill()
-        network.communicate()
-
-
-@contextlib.contextmanager
-def machine(inside: list[str], address: str, *options: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A node, as long as the block lasts."""
-    start = [str(BIN / "ray"), "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
-    process = subprocess.Popen(
-        [*inside, *start, f"--node-ip-address={address}", *options],
-        env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        kill(process)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill -9 a node with all its processes."""
-    if process.poll() is None:
-        node = psutil.Process(process.pid)
-        for each in [*node.children(recursive=True), node]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-        process.wait()
-
-
-def nodes(inside: list[str], environment: dict[str, str]) -> int:
-    """How many nodes there are, 0 before the first one answers."""
-    host, port = environment["RAY_ADDRESS"].split(":")
-    count = (
-        f"import ray, socket; socket.create_connection(({host!r}, {port})); ray.init(logging_level='ERROR'); "
-        "print(sum(node['Alive'] for node in ray.nodes()))"
-    )
-    result = subprocess.run(
-        [*inside, sys.executable, "-c", count], env=os.environ | environment, capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
-    return int(result.stdout or 0)
-
-
 @needs_ray
+@needs_network
 @pytest.mark.slow
 def test_a_cluster_shares_the_trials_and_one_lost_machine_costs_time_only(repository):
     options = ("-S", "recipe=long", "-S", "lr=1e-4,2e-4", "-S", "tensorboard=true", "--no-early-stopping")
@@ -286,12 +208,12 @@ def test_a_cluster_shares_the_trials_and_one_lost_machine_costs_time_only(reposi
             lambda: sum(last_epoch(repository, trial) > 2 for trial in folders_of(repository)) == 2,
             "two trials at once, on nodes of one core each",
         )
-        kill(both.second)
+        kill(both.nodes[1])
         output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     trials = rows(repository)
     assert [(trial["state"], trial["epochs"]) for trial in trials] == 2 * [("finished", "60")]
-    assert {trial["node"] for trial in trials} == {HEAD}
+    assert {trial["node"] for trial in trials} == {ADDRESSES[0]}
     assert times_of_the_first_epoch(repository) == [1, 1]
     assert "sweep: 2 trials, 2 to the end" in output
 

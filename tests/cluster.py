@@ -1,0 +1,106 @@
+"""A real Ray cluster on this machine, of nodes of one core each, for tests and benchmarks."""
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ADDRESSES = ("127.0.0.2", "127.0.0.3")  # Ray takes 127.0.0.1 for the machine's outer address
+UNSHARE = ("unshare", "--map-root-user", "--net")
+
+
+@dataclass
+class Cluster:
+    """Nodes in a network of their own, as Ray listens on every interface."""
+
+    inside: list[str]  # what runs a command in that network
+    nodes: list[subprocess.Popen[bytes]]
+    environment: dict[str, str]
+
+
+def networks_can_be_made() -> bool:
+    """Say whether this user may have a network of their own, as Linux lets most."""
+    with contextlib.suppress(OSError):
+        return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+    return False
+
+
+@contextlib.contextmanager
+def cluster(count: int = 2, *, pinned: bool = False) -> Iterator[Cluster]:
+    """Run so many nodes until the block ends; `pinned`: each keeps to a core of its own."""
+    shell = ("sh", "-c", "ip link set lo up && echo up && exec sleep 3600")
+    network = subprocess.Popen([*UNSHARE, *shell], stdout=subprocess.PIPE, text=True)
+    try:
+        if network.stdout.readline() != "up\n":
+            raise OSError("no network of one's own can be made here")
+        inside = ["nsenter", f"--target={network.pid}", "--user", "--preserve-credentials", "--net"]
+        head = f"{ADDRESSES[0]}:6379"
+        access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        made = Cluster(inside, [], access | {"RAY_ADDRESS": head})
+        with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder, contextlib.ExitStack() as nodes:
+            for number in range(count):
+                options = [f"--node-ip-address={ADDRESSES[number]}"]
+                if number:
+                    options.append(f"--address={head}")
+                else:
+                    options += ["--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={folder}"]
+                pin = ["taskset", "--cpu-list", str(number)] if pinned else []
+                made.nodes.append(nodes.enter_context(_node([*inside, *pin], options, access)))
+                wait_for(lambda wanted=number + 1: _alive(made) == wanted, f"node {number + 1}")
+            yield made
+    finally:
+        network.kill()
+        network.communicate()
+
+
+@contextlib.contextmanager
+def _node(before: list[str], options: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A node, as long as the block lasts."""
+    ray = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
+    process = subprocess.Popen(
+        [*before, *ray, *options], env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill -9 a node with all its processes."""
+    if process.poll() is None:
+        node = psutil.Process(process.pid)
+        for each in [*node.children(recursive=True), node]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
+
+
+def _alive(made: Cluster) -> int:
+    """How many nodes there are, 0 before the first one answers."""
+    host, port = made.environment["RAY_ADDRESS"].split(":")
+    count = (
+        f"import ray, socket; socket.create_connection(({host!r}, {port})); ray.init(logging_level='ERROR'); "
+        "print(sum(node['Alive'] for node in ray.nodes()))"
+    )
+    result = subprocess.run(
+        [*made.inside, sys.executable, "-c", count], env=os.environ | made.environment, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    return int(result.stdout or 0)
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"no {what} in {seconds} s"
+        time.sleep(0.1)
