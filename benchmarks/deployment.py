@@ -68,7 +68,11 @@ def rates(model: Path, folder: Path) -> dict[str, dict[str, float]]:
     names = find([str(folder / "test")], allow_urls=False)
     picture = decode(names[:1], card.image_size)
     with tempfile.TemporaryDirectory() as temporary:
-        outputs = {kind: Path(temporary, f"model_{kind}{ending}") for kind, ending in export.FORMATS.items()}
+        outputs = {
+            kind: Path(temporary, f"model_{kind}{ending}")
+            for kind, ending in export.FORMATS.items()
+            if kind != "features"
+        }
         for kind, output in outputs.items():
             print(f"{kind}: {export.export(kind, network, card, output, folder / 'train')}", file=sys.stderr)
         sizes = {kind: export.size_of(output) / 1e6 for kind, output in outputs.items()}

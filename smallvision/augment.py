@@ -20,7 +20,7 @@ Draws = Mapping[str, tf.Tensor]
 ERASED = (0.15, 0.4)  # side of the erased square, of the picture's
 BORDERS = {"nearest": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}
 GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look, ITU-R BT.601
-GROWTH = 16  # pixels by which pictures grow during a training
+STEP = 16  # pixels by which pictures grow at a time
 ASPECT = 4 / 3  # a crop's sides differ by up to this ratio, as in Szegedy et al. 2015, section 6
 # Uniform numbers in [0, 1) per picture. The order is part of what a seed means: append only.
 WIDTHS = {
@@ -66,21 +66,20 @@ def augment(pictures: tf.Tensor, draws: Draws, options: Augment, side: int | tf.
     return tf.clip_by_value(pictures, 0.0, 1.0)
 
 
-def side_in(epoch: tf.Tensor, epochs: int, options: Augment) -> int | tf.Tensor | None:
-    """Return the side of the pictures in an epoch, an int32, where it grows from `first_size` to `size`.
-
-    In steps of `GROWTH` that take equally many epochs. Source: Tan and Le, "EfficientNetV2: Smaller Models and Faster
-    Training", ICML 2021, section 4, without the growing augmentation.
+def side_in(epoch: tf.Tensor, epochs: int, first: int, last: int) -> tf.Tensor:
+    """Return the side of the pictures in an epoch, int32, if it grows by `STEP` pixels each so many epochs.
 
     Args:
-        epoch: from 0.
-        epochs: of the training.
-        options: of the augmentation.
+        epoch: int64, from 0.
+        epochs: of the training. The last one has the last side, however few there are.
+        first: side in the first epochs.
+        last: side in the last ones.
+
+    Source: Tan and Le, "EfficientNetV2: Smaller Models and Faster Training", ICML 2021, section 4, without the
+    growing augmentation.
     """
-    if options.first_size is None or options.size is None:
-        return options.size
-    sides = [*range(options.first_size, options.size, GROWTH), options.size]
-    return tf.gather(sides, tf.minimum(epoch * len(sides) // epochs, len(sides) - 1))
+    sides = [*range(first, last, STEP), last]
+    return tf.gather(sides, tf.minimum(((epoch + 1) * len(sides) - 1) // epochs, len(sides) - 1))
 
 
 def augmented_views(
@@ -97,7 +96,7 @@ def augmented_views(
         epochs: number of epochs.
 
     Returns:
-        float32 `(1 + epochs, k, side, side, 3)` in [0, 1], the side that of training; the first are as they are.
+        float32 `(1 + epochs, k, side, side, 3)` in [0, 1]; the first are as they are.
     """
     batch = tf.cast(pictures, tf.float32) / 255
     unchanged = tf.tile(tf.eye(2, 3)[None], (len(batch), 1, 1))

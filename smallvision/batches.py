@@ -26,9 +26,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Yield the training pictures for ever, each epoch in an order of its own.
 
-    Order and augmentation are functions of (seed, epoch, picture) alone, so training that starts
-    again at an epoch sees the same batches; what is mixed lies in one batch. The last batch of an epoch holds what is
-    left over.
+    Order and augmentation are functions of (seed, epoch, picture), so training that starts again at an
+    epoch sees the same batches; `mixup` mixes within a batch. The last batch of an epoch holds what is left over.
 
     Args:
         pictures: uint8, or float32 features, which stay as they are.
@@ -55,7 +54,7 @@ def training_batches(
         batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
         if options is None or options.first_size is None or epochs is None:
             return batches.map(lambda rows: (rows,))
-        side = augment.side_in(epoch, epochs, options)
+        side = augment.side_in(epoch, epochs, options.first_size, options.size or pictures.shape[1])
         return batches.map(lambda rows: (rows, side))
 
     def prepare(rows: dict[str, tf.Tensor], side: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:

@@ -152,7 +152,10 @@ def write_litert(path: Path, network: bytes, card: Card) -> Card:
     # The same names and dates for everyone, so that equal networks make equal files.
     appended = io.BytesIO(network)
     with zipfile.ZipFile(appended, "a") as archive:
-        for name, text in ((LABELS, label_lines(card)), (CARD, json.dumps(asdict(card), indent=1) + "\n")):
+        texts = {LABELS: label_lines(card), CARD: json.dumps(asdict(card), indent=1) + "\n"}
+        if card.features:
+            del texts[LABELS]  # which would name numbers
+        for name, text in texts.items():
             archive.writestr(zipfile.ZipInfo(name), text)
     with replacing(path) as part:
         part.write_bytes(appended.getbuffer())

@@ -44,7 +44,8 @@ them, whatever a picture shows.
     python -m smallvision.predict --model model.tflite my-picture.jpg
 
 `model.tflite` needs LiteRT only and holds class names and these facts; `model.keras` with `model.json` beside it is for
-Keras (RGB in [0, 1]); `python -m smallvision.export` writes SavedModel, LiteRT in int8 and ONNX.
+Keras (RGB in [0, 1]); `python -m smallvision.export` writes SavedModel, LiteRT in int8, ONNX, and the part that makes
+features.
 
 ## Training Details
 

@@ -117,11 +117,12 @@ class Augment(_Section):
     is the smallest share of the area that is kept. `fill` says what lies beyond the edge.
     `brightness` is added, of the range from black to white; `contrast` and `saturation` are shares.
     `erase` is the share of pictures that lose a square; `mixup` is alpha of the Beta distribution
-    by which each picture is mixed with another (training accuracy then means nothing). `size` is the
+    by which each picture is mixed with another of its batch (training accuracy then means nothing). `size` is the
     side of the changed pictures, where it is not `image_size`: what a crop enlarges looks larger than
     it will later, so training on smaller pictures fits better and is faster (Touvron et al., "Fixing
-    the train-test resolution discrepancy", NeurIPS 2019). With `first_size` they begin with that side
-    and grow to `size` during the training, which is faster still (Tan and Le, "EfficientNetV2", ICML 2021).
+    the train-test resolution discrepancy", NeurIPS 2019). With `first_size` they begin with that side,
+    if it is smaller, and grow to the other during the training, which is faster still on a CPU (Tan and Le,
+    "EfficientNetV2", ICML 2021).
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 0
@@ -138,12 +139,6 @@ class Augment(_Section):
     mixup: Annotated[float, Field(ge=0, le=10)] = 0
     size: ImageSize | None = None
     first_size: ImageSize | None = None
-
-    @model_validator(mode="after")
-    def _growing(self) -> "Augment":
-        if self.first_size and not (self.size and self.first_size <= self.size):
-            raise ValueError("augment.first_size needs an augment.size that is not smaller")
-        return self
 
 
 class Recipe(_Section):
@@ -194,8 +189,8 @@ class Recipe(_Section):
             raise ValueError(f"{lone[0]} needs a backbone")
         if self.backbone is not None and "network" in self.model_fields_set:
             raise ValueError("network and backbone exclude each other")
-        if self.augment and self.augment.size and self.network != "residual":
-            raise ValueError("augment.size needs network: residual, which takes pictures of any size")
+        if self.augment and (self.augment.size or self.augment.first_size) and self.network != "residual":
+            raise ValueError("augment.size and first_size need network: residual, which takes pictures of any size")
         together = [self.unfreeze, self.finetune_lr, self.finetune_epochs]
         if None in together and together != [None] * 3:
             raise ValueError("unfreeze, finetune_lr and finetune_epochs go together")

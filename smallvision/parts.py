@@ -4,21 +4,24 @@ import keras
 
 
 def to_features(model: keras.Model) -> keras.Model:
-    """Return what a network makes of a picture before its last layer decides.
+    """Return the part of a network that makes a vector of a picture, without what decides by it.
 
     Args:
         model: a model that `train` saves. Of one that averages over the mirror image, the picture as it is counts.
 
     Returns:
-        A model from RGB in [0, 1] to vectors, `(batch, size, size, 3)` -> `(batch, n)`.
+        A model from RGB in [0, 1] to vectors, `(batch, size, size, 3)` -> `(batch, n)`: the base of a head, or all
+        but the last layer.
     """
     network, _ = unwrap(model)
-    to_maps, to_vector, _ = split(network)
-    return keras.Model(network.inputs, to_vector(to_maps(network.inputs[0])))
+    first, last = network.layers[0], network.layers[-1]
+    return first if isinstance(first, keras.Model) else keras.Model(network.inputs, last.input, name="features")
 
 
 def unwrap(model: keras.Model) -> tuple[keras.Model, bool]:
     """Return the network inside what was put around it after training, and whether that shows it the mirror image."""
+    if isinstance(model, keras.Sequential):  # whose base may have the same shapes
+        return model, False
     mirrored = any(type(operation).__name__ == "Flip" for operation in _operations(model))
     for layer in model.layers:
         if not isinstance(layer, keras.Model):
@@ -39,8 +42,8 @@ def split(network: keras.Model) -> tuple[keras.Model, keras.Model, keras.layers.
     first, last = network.layers[0], network.layers[-1]
     if isinstance(first, keras.Model):  # a base with a head, as transfer.join makes it
         to_maps, pooling = _cut(first, _behind_maps(first))
-        to_features = keras.Sequential([keras.Input(pooling.input_shape[1:]), pooling, *last.layers[:-1]])
-        return to_maps, to_features, last.layers[-1]
+        to_vector = keras.Sequential([keras.Input(pooling.input_shape[1:]), pooling, *last.layers[:-1]])
+        return to_maps, to_vector, last.layers[-1]
     return *_cut(network, _behind_maps(network), end=-1), last
 
 

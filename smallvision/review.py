@@ -68,17 +68,6 @@ def cross_validate(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return predicted
 
 
-def feature_part(network: "keras.Model") -> "keras.Model":
-    """Return the part of a classifier from pictures to the vector that the last layers decide by."""
-    import keras
-
-    inner = [layer for layer in network.layers if isinstance(layer, keras.Model)]
-    if not inner:
-        return keras.Model(network.inputs, network.layers[-2].output, name="features")
-    # A base and its head, or a network that is shown mirror images too.
-    return inner[0] if isinstance(network, keras.Sequential) else feature_part(inner[0])
-
-
 def find_suspects(
     network: "keras.Model", card: Card, folder: Path, manifest: Manifest
 ) -> tuple[list[Suspect], list[Suspect] | None]:
@@ -89,6 +78,7 @@ def find_suspects(
     two training pictures of each class; else there is None.
     """
     from smallvision.inference import run_model
+    from smallvision.parts import to_features
 
     held_out = [*manifest.subset("validation"), *manifest.subset("test")]
     labels = np.array([*manifest.labels("validation"), *manifest.labels("test")])
@@ -100,7 +90,7 @@ def find_suspects(
         return found, None
     pictures = Pictures(folder, train, card.image_size)
     with own_errors(pictures):
-        features = run_model(feature_part(network), pictures)
+        features = run_model(to_features(network), pictures)
     return found, _suspects(train, labels, cross_validate(features.reshape(len(train), -1), labels), card.classes)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,10 +28,12 @@ class Cluster:
 
 
 def networks_can_be_made() -> bool:
-    """Say whether this user may have a network of their own, as Linux lets most."""
-    with contextlib.suppress(OSError):
-        return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
-    return False
+    """Say whether this user may have a network of their own, as Linux lets most, and has the commands."""
+    up = [*UNSHARE, "ip", "link", "set", "lo", "up"]
+    return (
+        bool(shutil.which(UNSHARE[0]) and shutil.which("nsenter"))
+        and not subprocess.run(up, capture_output=True, check=False).returncode
+    )
 
 
 @contextlib.contextmanager

@@ -246,7 +246,13 @@ def test_pictures_grow_during_a_training():
 
     assert sides(8) == [46, 46, 62, 62, 78, 78, 80, 80]
     assert sides(8, first_epoch=3) == [62, 78, 78, 80, 80]
-    assert sides(2) == [46, 78]
+    assert sides(2) == [62, 80]
+    assert sides(1) == [80]
+    options = options.model_copy(update={"size": None})
+    assert sides(3) == [46, SIZE, SIZE]
+    options = options.model_copy(update={"size": 46})
+    assert sides(2) == [46, 46]
+    options = options.model_copy(update={"size": 80})
     whole = next(training_batches(PICTURES, np.zeros(12), 5, 1, options).as_numpy_iterator())[0]
     assert whole.shape == (5, 80, 80, 3)
     (grown,) = (p for p, _ in training_batches(PICTURES, np.zeros(12), 5, 1, options, 6, 8).take(1).as_numpy_iterator())

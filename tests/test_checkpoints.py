@@ -16,6 +16,7 @@ from smallvision.checkpoints import Checkpoints, training_key
 from smallvision.convnet import baseline
 from smallvision.fitting import fit
 from smallvision.params import Augment
+from smallvision.residual import residual
 from smallvision.transfer import Head, Top, fit_on_base
 from stages import train as train_stage
 from tests.conftest import PARAMS, assert_one_line, kaggle_members, write_zip
@@ -88,6 +89,24 @@ def test_early_stopping_goes_on_counting(tmp_path, epochs):
     again = training(tmp_path)
     assert len(again.history) == 3
     assert_equal(again, training())
+
+
+@pytest.mark.slow
+def test_pictures_go_on_growing_and_mixing(tmp_path):
+    """From 46 to 62 pixels, in the third of four epochs."""
+    options = {"batch_size": 8, "lr": 1e-3, "seed": 7, "precision": "float32", "epochs": 4}
+    augment = Augment(crop=0.5, mixup=0.2, size=62, first_size=46)
+
+    def training(folder=None, augment=augment):
+        checkpoints = folder and Checkpoints(folder)
+        return fit(partial(residual, None, 2), TRAIN, VALIDATION, augment=augment, checkpoints=checkpoints, **options)
+
+    grown, fixed = training(), training(augment=augment.model_copy(update={"first_size": None}))
+    assert grown.history[0]["loss"] != pytest.approx(fixed.history[0]["loss"], rel=1e-3)
+    for epochs in (1, 3):
+        again = partial(training, tmp_path / str(epochs))
+        end_after(epochs, again)
+        assert_equal(again(), grown)
 
 
 def test_two_states_are_kept(tmp_path):

@@ -36,6 +36,7 @@ from tests.test_transfer import make_base
 DATA = bright_and_dark(26), bright_and_dark(12)  # the last batch has two pictures, one a device
 OPTIONS = {"epochs": 3, "batch_size": 8, "lr": 1e-4, "seed": 7, "precision": "float32", "schedule": "cosine"}
 AUGMENT = Augment(rotation=20, flip=True, mixup=0.2)
+GROWING = AUGMENT.model_copy(update={"size": 62, "first_size": 46})
 
 def train(count, checkpoints):
     with devices.all_of("CPU") if count == "2" else nullcontext() as scope:
@@ -45,7 +46,8 @@ def train(count, checkpoints):
                 make_base(), Head("average", 4, 0), *DATA, 2, mirror=False, augment=AUGMENT,
                 top=Top("two_conv", 1e-4, 3), checkpoints=checkpoints, **OPTIONS,
             )
-        return fit(partial(NETWORKS[kind], 46, 2), *DATA, augment=AUGMENT, checkpoints=checkpoints, **OPTIONS)
+        size, augment = (None, GROWING) if kind == "residual" else (46, AUGMENT)
+        return fit(partial(NETWORKS[kind], size, 2), *DATA, augment=augment, checkpoints=checkpoints, **OPTIONS)
 
 results = []
 for number, run in enumerate(devices_of_runs):

@@ -134,19 +134,22 @@ def test_features_are_what_the_last_layer_takes(saved, tmp_path):
     assert vectors.std(axis=0).max() > 0.01
 
 
-def test_features_of_a_base_with_a_head_come_from_the_head(tmp_path):
+@pytest.mark.parametrize("classes", [2, 4])
+def test_features_of_a_base_with_a_head_are_those_of_the_base(tmp_path, classes):
+    """Also where there are as many of them as classes."""
     keras.utils.set_random_seed(2)
     picture = keras.Input((46, 46, 3))
     base = keras.Model(picture, keras.layers.Conv2D(4, 9, 9, activation="relu")(picture))
     head = transfer.Head("average", 6, 0.5)
-    network = transfer.join(head.pool(base), head.build(4, 2))
-    save_model(tmp_path / "model.keras", network)
-    export.export("features", network, modelfile.read_card(tmp_path / "model.keras"), tmp_path / "m.tflite", tmp_path)
+    network = modelfile.average_over_mirror(transfer.join(head.pool(base), head.build(4, classes)))
+    card = save_model(tmp_path / "model.keras", network, classes=[str(index) for index in range(classes)])
+    export.export("features", network, card, tmp_path / "m.tflite", tmp_path)
     lite, inside = litert.read_litert(tmp_path / "m.tflite")
-    assert inside.features == 6
+    assert inside.features == 4
     maps = base.predict(PICTURES[:1] / np.float32(255), verbose=0)
-    kernel, bias = network.layers[-1].layers[0].get_weights()
-    assert np.allclose(lite.outputs(PICTURES[:1]), np.maximum(maps.mean(axis=(1, 2)) @ kernel + bias, 0), atol=1e-4)
+    assert np.allclose(lite.outputs(PICTURES[:1]), maps.mean(axis=(1, 2)), atol=1e-4)
+    with zipfile.ZipFile(tmp_path / "m.tflite") as archive:
+        assert archive.namelist() == ["model.json"]
 
 
 def test_features_that_differ_from_keras_are_refused(saved, tmp_path, monkeypatch):

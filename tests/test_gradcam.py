@@ -63,6 +63,7 @@ NETWORKS = {
     "flat, 3 classes": lambda: flat_network(3),
     "joined, 2 classes": lambda: joined_network(2),
     "joined, 3 classes": lambda: joined_network(3),
+    "joined, as many classes as features": lambda: joined_network(4),
     "joined, no hidden layer": lambda: joined_network(2, units=0),
 }
 AROUND = {

@@ -13,7 +13,8 @@ from PIL import Image
 from smallvision.convnet import baseline
 from smallvision.manifest import Entry, Manifest
 from smallvision.modelfile import Card, average_over_mirror
-from smallvision.review import cross_validate, feature_part, rank_suspects
+from smallvision.parts import to_features
+from smallvision.review import cross_validate, rank_suspects
 from smallvision.review_page import Suspect, build_page
 from smallvision.transfer import Head, join
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, write_zip
@@ -47,10 +48,10 @@ def test_the_features_are_what_the_last_layers_decide_by(mirror):
     scratch = baseline(46, 2)
     pictures = np.random.default_rng(1).random((2, 46, 46, 3), np.float32)
     for network, length in ((on_base, 8), (scratch, 512)):
-        part = feature_part(average_over_mirror(network) if mirror else network)
+        part = to_features(average_over_mirror(network) if mirror else network)
         assert part.output_shape == (None, length)
     wanted = keras.Model(pooled.input, pooled.output)(pictures)
-    assert np.allclose(feature_part(on_base)(pictures), wanted)
+    assert np.allclose(to_features(on_base)(pictures), wanted)
 
 
 def entry(name, label="cat", subset="train"):
