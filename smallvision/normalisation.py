@@ -8,8 +8,7 @@ from keras import Model, layers
 class FusedNormalisation(layers.BatchNormalization):  # type: ignore[misc]
     """Batch normalisation over the last axis in one operation of TensorFlow's, where Keras' takes a dozen.
 
-    Takes what `keras.layers.BatchNormalization` takes, has the same weights and gives the same, but for the moving
-    variance: it is of the population (divided by n - 1), not of the batch.
+    Takes what `keras.layers.BatchNormalization` takes, has the same weights and gives the same.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
@@ -25,6 +24,8 @@ class FusedNormalisation(layers.BatchNormalization):  # type: ignore[misc]
             is_training=learning,
         )
         if learning:
+            count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)
+            variance *= (count - 1) / count  # that of the batch; TensorFlow returns an estimate of the population's
             for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(self.momentum * moving + (1 - self.momentum) * value)
         return outputs
