@@ -36,16 +36,20 @@ def make_project(folder: Path, until: str = "split", **params: object) -> Path:
     return project
 
 
+def predict(model: Path, pictures: str) -> tuple[str, ...]:
+    """Return the command that answers the pictures of a folder."""
+    return (PYTHON, "-m", "smallvision.predict", "--model", str(model), "--parquet", "answers", pictures)
+
+
 def measure_predict(table: Table, folder: Path, model: Path, counts: Sequence[int], rounds: int) -> None:
     """Pictures of 200x200; the first count again beside each other one."""
     for count in counts:
         write_pictures(folder / str(count), {"test": count}, 200, 200)
-    command = [PYTHON, "-m", "smallvision.predict", "--model", str(model), "--parquet", "answers"]
     for count in counts[1:]:
         rates: dict[int, list[float]] = {counts[0]: [], count: []}
         for _ in range(rounds):
             for number, found in rates.items():
-                finished = run([*command, str(number)], folder)
+                finished = run(predict(model, str(number)), folder)
                 found.append(number / finished.seconds)
                 shutil.rmtree(folder / "answers")
         table.add(f"predict {count:,}", median(rates[count]), "pictures/s", f"{counts[0]:,}", median(rates[counts[0]]))
@@ -56,12 +60,11 @@ def measure_nodes(table: Table, folder: Path, model: Path, count: int, rounds: i
     """Pictures of 200x200, on one node and on two, which have a core each."""
     write_pictures(folder / "many", {"test": count}, 200, 200)
     seconds: dict[int, list[float]] = {1: [], 2: []}
-    predict = (PYTHON, "-m", "smallvision.predict", "--model", str(model), "--parquet", "answers", "many")
     for _ in range(rounds):
         for nodes, found in seconds.items():
             with cluster(nodes, pinned=True) as made:
                 settings = [f"{name}={value}" for name, value in made.environment.items()]
-                found.append(run([*made.inside, "env", *settings, *predict], folder).seconds)
+                found.append(run([*made.inside, "env", *settings, *predict(model, "many")], folder).seconds)
             shutil.rmtree(folder / "answers")
     one, two = (count / median(found) for found in seconds.values())
     table.add(f"{count:,} pictures, two nodes", two, "pictures/s", "one node", one)
@@ -125,7 +128,7 @@ def main() -> None:
     parser.add_argument("part", choices=("predict", "nodes", "classes", "ray", "stopping"))
     parser.add_argument("--model", type=Path, default=ROOT / "data/models/model.tflite", help="of predict and nodes")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--counts", type=int, nargs="+", help="how many pictures, or classes of them")
+    parser.add_argument("--counts", type=int, nargs="+", help="how many pictures (of nodes, one count) or classes")
     parser.add_argument("--trials", type=int, help="default: 4 of ray, 18 of stopping")
     parser.add_argument("--epochs", type=int, default=27, help="of a training; default: %(default)s")
     parser.add_argument("--pictures", type=int, help="for training, of each class: 200; of classes, in all: 4,000")

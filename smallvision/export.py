@@ -1,8 +1,8 @@
 """`python -m smallvision.export --format FORMAT OUTPUT`: the model for other programs.
 
-Each takes float32 RGB in [0, 255], `(n, size, size, 3)`, and gives the probability of each class, or as
-`features` what the last layer decides by; class names and card are inside. Each is compared with the
-Keras model before it is put in place.
+Each takes float32 RGB in [0, 255], `(n, size, size, 3)`, and gives the probability of each class, or with
+`--format features` the vector of `parts.to_features`; class names and card are inside. Each is compared
+with the Keras model before it is put in place.
 """
 
 import argparse
@@ -143,7 +143,7 @@ def export(kind: str, network: "keras.Model", card: Card, output: Path, pictures
 
 
 def export_features(network: "keras.Model", card: Card, output: Path, pictures: np.ndarray) -> str:
-    """Write, for LiteRT, what lies before the last layer; say how near it is to Keras.
+    """Write the part that makes features, for LiteRT; say how near it is to Keras.
 
     Raises:
         InputError: not near enough.
