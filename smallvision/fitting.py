@@ -13,6 +13,7 @@ from smallvision.balance import weigher
 from smallvision.batches import Inputs, evaluation_batches, training_batches
 from smallvision.checkpoints import Checkpoints, State
 from smallvision.errors import DivergedError, check_stopped
+from smallvision.muon import KernelMuon
 from smallvision.params import Augment
 
 CROSS_ENTROPY = "cross_entropy"
@@ -144,7 +145,9 @@ def _cosine(lr: float, steps: int, warmup: float) -> keras.optimizers.schedules.
 def make_optimizer(
     name: str, lr: float | keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
 ) -> keras.Optimizer:
-    """Return `rmsprop` or `adamw`; the decay is the latter's."""
+    """Return `rmsprop`, `adamw` or `muon`; the decay is that of the last two."""
+    if name == "muon":
+        return KernelMuon(lr, weight_decay)
     if name == "adamw":
         return keras.optimizers.AdamW(lr, weight_decay=weight_decay)
     return keras.optimizers.RMSprop(lr)
@@ -205,8 +208,8 @@ def fit(
         epochs: passes over the training pictures.
         batch_size: pictures per step.
         lr: step size.
-        optimizer: `rmsprop` or `adamw`.
-        weight_decay: of AdamW.
+        optimizer: `rmsprop`, `adamw` or `muon`.
+        weight_decay: of the last two.
         schedule: `constant`, or `cosine` for a step size that falls from `lr` to 0.
         warmup: share of the steps in which the step size first rises from 0 to `lr`; of `cosine`.
         label_smoothing: share of each training label that is spread over all classes. History and

@@ -146,7 +146,8 @@ class Recipe(_Section):
 
     `schedule` says whether `lr` stays or falls to 0 along a cosine (Loshchilov and Hutter, "SGDR",
     ICLR 2017, without restarts), after it has risen from 0 for the share `warmup` of the steps.
-    `weight_decay` is AdamW's (the same, "Decoupled Weight Decay Regularization", ICLR 2019).
+    `optimizer: muon` is Muon (Jordan et al. 2024) for convolutions and AdamW for all other weights;
+    `weight_decay` is AdamW's (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019).
     With `patience` a training, or a phase of it, ends after that many epochs that were no better
     than its best.
     `label_smoothing` is the share of each label that is spread over all classes (Szegedy et al.,
@@ -176,7 +177,7 @@ class Recipe(_Section):
     lr: LearningRate | None = None
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0
-    optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
+    optimizer: Literal["rmsprop", "adamw", "muon"] = "rmsprop"
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0
     patience: Epochs | None = None
@@ -196,8 +197,8 @@ class Recipe(_Section):
             raise ValueError("unfreeze, finetune_lr and finetune_epochs go together")
         if self.warmup and self.schedule != "cosine":
             raise ValueError("warmup needs schedule: cosine")
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError("weight_decay needs optimizer: adamw")
+        if self.weight_decay and self.optimizer == "rmsprop":
+            raise ValueError("weight_decay needs optimizer: adamw or muon")
         return self
 
 

@@ -153,7 +153,7 @@ def test_with_every_state_damaged_it_starts_again(tmp_path, capsys, uninterrupte
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 @pytest.mark.parametrize("augment", [None, Augment(flip=True)])
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adamw"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adamw", "muon"])
 def test_both_phases_of_fine_tuning_go_on(tmp_path, monkeypatch, optimizer, augment, epochs):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 

@@ -13,6 +13,7 @@ from smallvision.convnet import baseline
 from smallvision.errors import DivergedError
 from smallvision.fitting import find_best, fit, is_over
 from smallvision.modelfile import probabilities
+from smallvision.muon import KernelMuon
 
 RNG = np.random.default_rng(1)
 
@@ -182,9 +183,10 @@ def test_the_step_size_first_rises_for_a_share_of_the_steps(optimizers, monkeypa
     assert rates[12] == pytest.approx(0, abs=1e-9)
 
 
-def test_adamw_decays_the_weights(optimizers, monkeypatch):
-    optimizer = first_compiled(optimizers, monkeypatch, optimizer="adamw", weight_decay=0.25)
-    assert isinstance(optimizer, keras.optimizers.AdamW)
+@pytest.mark.parametrize(("name", "kind"), [("adamw", keras.optimizers.AdamW), ("muon", KernelMuon)])
+def test_some_optimizers_decay_the_weights(optimizers, monkeypatch, name, kind):
+    optimizer = first_compiled(optimizers, monkeypatch, optimizer=name, weight_decay=0.25)
+    assert isinstance(optimizer, kind)
     assert optimizer.weight_decay == 0.25
     optimizer = first_compiled(optimizers, monkeypatch)
     assert isinstance(optimizer, keras.optimizers.RMSprop)

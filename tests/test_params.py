@@ -103,8 +103,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
         ("{epochs: 1}", "{epochs: 1, augment: {flip: 1}}", "augment.flip: expected a valid boolean, received 1"),
         ("{epochs: 1}", "{epochs: 1, schedule: linear}", "schedule: expected constant or cosine, received 'linear'"),
         ("{epochs: 1}", "{epochs: 1, warmup: 0.1}", "recipes.baseline: warmup needs schedule: cosine"),
-        ("{epochs: 1}", "{epochs: 1, weight_decay: 0.1}", "recipes.baseline: weight_decay needs optimizer: adamw"),
-        ("{epochs: 1}", "{epochs: 1, optimizer: adam}", "optimizer: expected rmsprop or adamw, received 'adam'"),
+        ("{epochs: 1}", "{epochs: 1, weight_decay: 0.1}", "baseline: weight_decay needs optimizer: adamw or muon"),
+        ("{epochs: 1}", "{epochs: 1, optimizer: adam}", "optimizer: expected rmsprop, adamw or muon, received 'adam'"),
         (
             "{epochs: 1}",
             "{epochs: 1, augment: {size: 50}}",
