@@ -140,6 +140,11 @@ class Augment(_Section):
     size: ImageSize | None = None
     first_size: ImageSize | None = None
 
+    @property
+    def resizes(self) -> bool:
+        """Whether training pictures may have another side than `image_size`."""
+        return bool(self.size or self.first_size)
+
 
 class Recipe(_Section):
     """How to train; `image_size`, `batch_size` and `lr` override the global ones.
@@ -190,7 +195,7 @@ class Recipe(_Section):
             raise ValueError(f"{lone[0]} needs a backbone")
         if self.backbone is not None and "network" in self.model_fields_set:
             raise ValueError("network and backbone exclude each other")
-        if self.augment and (self.augment.size or self.augment.first_size) and self.network != "residual":
+        if self.augment and self.augment.resizes and self.network != "residual":
             raise ValueError("augment.size and first_size need network: residual, which takes pictures of any size")
         together = [self.unfreeze, self.finetune_lr, self.finetune_epochs]
         if None in together and together != [None] * 3:

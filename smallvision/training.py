@@ -38,7 +38,7 @@ def fit_from_scratch(
     from smallvision.normalisation import standard_layers
 
     network = NETWORKS[recipe.network]
-    size = None if recipe.augment and (recipe.augment.size or recipe.augment.first_size) else image_size
+    size = None if recipe.augment and recipe.augment.resizes else image_size
     result = fit(partial(network, size, class_count, recipe.dropout), train, validation, **options)
     saved = standard_layers(network(image_size, class_count, recipe.dropout))
     saved.set_weights(result.model.get_weights())

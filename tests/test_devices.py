@@ -47,7 +47,11 @@ def train(count, checkpoints):
                 top=Top("two_conv", 1e-4, 3), checkpoints=checkpoints, **OPTIONS,
             )
         size, augment = (None, GROWING) if kind == "residual" else (46, AUGMENT)
-        return fit(partial(NETWORKS[kind], size, 2), *DATA, augment=augment, checkpoints=checkpoints, **OPTIONS)
+        network, optimizer = ("convnet", "muon") if kind == "muon" else (kind, "rmsprop")
+        return fit(
+            partial(NETWORKS[network], size, 2), *DATA, augment=augment, optimizer=optimizer,
+            checkpoints=checkpoints, **OPTIONS,
+        )
 
 results = []
 for number, run in enumerate(devices_of_runs):
@@ -61,7 +65,7 @@ Path(folder, "results.json").write_text(json.dumps(results))
 """
 
 
-@pytest.mark.parametrize("kind", ["convnet", "residual", "finetuned"])
+@pytest.mark.parametrize("kind", ["convnet", "residual", "finetuned", "muon"])
 def test_two_devices_train_as_one_does(kind, tmp_path):
     """And what one has begun, two can end, and the other way round."""
     runs = ["1", "2", "12", "21"]
