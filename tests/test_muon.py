@@ -7,7 +7,7 @@ import pytest
 from smallvision.muon import KernelMuon
 
 RNG = np.random.default_rng(3)
-HIDDEN, WIDE = (3, 3, 4, 6), (1, 1, 5, 20)  # as matrices 36 x 6 and 5 x 20
+HIDDEN, WIDE = (3, 3, 16, 6), (1, 1, 4, 5)  # as matrices 144 x 6 and 4 x 5, whose scales are 2.4 and 0.45
 OTHERS = {"first layer": (3, 3, 3, 8), "depthwise": (3, 3, 8, 1), "dense": (7, 5), "bias": (8,)}
 
 
