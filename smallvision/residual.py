@@ -7,11 +7,11 @@ from keras import Input, Model, layers
 from smallvision.convnet import output_layer
 from smallvision.normalisation import FusedNormalisation
 
-WIDTHS = (64, 128, 256, 256)
+WIDTHS = (32, 64, 128, 256)
 
 
 def residual(image_size: int | None, class_count: int, dropout: float = 0) -> Model:
-    """Build a residual network of 2.5 million parameters.
+    """Build a residual network of 1.2 million parameters.
 
     Args:
         image_size: side of the square RGB input in [0, 1], pixels, at least 46; None: any.
@@ -25,7 +25,7 @@ def residual(image_size: int | None, class_count: int, dropout: float = 0) -> Mo
     halves from He et al., "Bag of Tricks for Image Classification", CVPR 2019, figure 2c.
     """
     picture = Input((image_size, image_size, 3))
-    features = _convolution(picture, WIDTHS[0] // 2, stride=2)
+    features = _convolution(picture, WIDTHS[0], stride=2)
     features = layers.ReLU()(_normalisation()(features))
     features = layers.MaxPooling2D(2)(features)
     for width in WIDTHS:
