@@ -8,7 +8,7 @@ Pictures are float32 `(batch, side, side, 3)` in [0, 1] throughout.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ import tensorflow as tf
 from smallvision.params import Augment
 
 Draws = Mapping[str, tf.Tensor]
+Step = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], tf.Tensor]  # changes a picture by its row of numbers
 ERASED = (0.15, 0.4)  # side of the erased square, of the picture's
 BORDERS = {"nearest": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}
 GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look, ITU-R BT.601
@@ -55,15 +56,16 @@ def draw(count: int, seed: tf.Tensor) -> Draws:
 
 def augment(pictures: tf.Tensor, draws: Draws, options: Augment, side: int | tf.Tensor | None = None) -> tf.Tensor:
     """Apply every transformation that `options` turns on, geometry first, to pictures of that side."""
-    pictures = warp(pictures, affine_matrices(draws, options), options.fill, options.size if side is None else side)
+    side = options.size if side is None else side
+    steps = [_warping(pictures.shape[1], affine_matrices(draws, options), options.fill, side)]
     if options.brightness or options.contrast or options.saturation:
         amounts = [_spread(draws[name], getattr(options, name)) for name in ("brightness", "contrast", "saturation")]
-        pictures = change_colours(pictures, tf.concat([amounts[0], 1 + amounts[1], 1 + amounts[2]], axis=1))
+        steps.append((change_colours, tf.concat([amounts[0], 1 + amounts[1], 1 + amounts[2]], axis=1)))
     if options.erase:
         numbers = draws["erase"]
-        side = tf.where(numbers[:, :1] < options.erase, ERASED[0] + numbers[:, 1:2] * (ERASED[1] - ERASED[0]), 0.0)
-        pictures = erase(pictures, tf.concat([numbers[:, 2:], side], axis=1))
-    return tf.clip_by_value(pictures, 0.0, 1.0)
+        share = tf.where(numbers[:, :1] < options.erase, ERASED[0] + numbers[:, 1:2] * (ERASED[1] - ERASED[0]), 0.0)
+        steps.append((erase, tf.concat([numbers[:, 2:], share], axis=1)))
+    return _apply(pictures, steps, side)
 
 
 def side_in(epoch: tf.Tensor, epochs: int, first: int, last: int) -> tf.Tensor:
@@ -150,9 +152,13 @@ def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, side: int | tf.Ten
         fill: what lies beyond the edge, `nearest` or `reflect`.
         side: of the result, pixels, if it is to be another.
     """
-    before, flags = pictures.shape[1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    side = before if side is None else side
-    after = tf.cast(side, tf.float32)
+    return _apply(pictures, [_warping(pictures.shape[1], matrices, fill, side)], side)
+
+
+def _warping(before: int, matrices: tf.Tensor, fill: str, side: int | tf.Tensor | None) -> Step:
+    """Return the step that `warp` is, of pictures that had the side `before`."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    after = tf.cast(before if side is None else side, tf.float32)
     linear, offset = matrices[:, :, :2] * (before / after), matrices[:, :, 2] * before
     offset += (before - 1) / 2 - (after - 1) / 2 * tf.reduce_sum(linear, axis=2)
     maps = tf.reshape(tf.concat([linear, offset[:, :, None]], axis=2), (-1, 6))
@@ -162,60 +168,57 @@ def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, side: int | tf.Ten
         return cv2.warpAffine(picture, row[:6].reshape(2, 3), size, flags=flags, borderMode=BORDERS[fill])
 
     # TensorFlow's own ImageProjectiveTransformV3 gives the same and takes five times as long.
-    rows = tf.concat([maps, tf.fill((tf.shape(maps)[0], 1), after)], axis=1)
-    return _each(warp_one, pictures, rows, tf.get_static_value(side))
+    return warp_one, tf.concat([maps, tf.fill((tf.shape(maps)[0], 1), after)], axis=1)
 
 
-def change_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
+def change_colours(picture: np.ndarray, amounts: np.ndarray) -> np.ndarray:
     """Change brightness, then contrast, then saturation, which is one affine map of a picture's colours.
 
     Args:
-        pictures: the pictures.
-        amounts: `(batch, 3)`: what is added to every pixel, the factor of the distance to the picture's mean colour,
-            and the factor of the distance to the pixel's own grey (0 is grey, 1 unchanged).
+        picture: float32 `(side, side, 3)`.
+        amounts: what is added to every pixel, the factor of the distance to the picture's mean colour, and the factor
+            of the distance to the pixel's own grey (0 is grey, 1 unchanged).
     """
-
-    def change_one(picture: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-        brightness, contrast, saturation = amounts
-        saturate = saturation * np.eye(3) + (1 - saturation) * np.array([GREY] * 3)
-        mean = np.array(cv2.mean(picture)[:3])
-        offset = saturate @ (mean + brightness - contrast * mean)
-        return cv2.transform(picture, np.column_stack([contrast * saturate, offset]))
-
-    return _each(change_one, pictures, amounts, pictures.shape[1])
+    brightness, contrast, saturation = amounts
+    saturate = saturation * np.eye(3) + (1 - saturation) * np.array([GREY] * 3)
+    mean = np.array(cv2.mean(picture)[:3])
+    offset = saturate @ (mean + brightness - contrast * mean)
+    return cv2.transform(picture, np.column_stack([contrast * saturate, offset]))
 
 
-def erase(pictures: tf.Tensor, squares: tf.Tensor) -> tf.Tensor:
+def erase(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
     """Put a square of the picture's mean colour over part of it.
 
     Args:
-        pictures: the pictures.
-        squares: `(batch, 3)`: x and y of the centre in [0, 1], and the side as a share of the picture's; 0 erases
-            nothing.
+        picture: float32 `(side, side, 3)`.
+        square: x and y of the centre in [0, 1], and the side as a share of the picture's; 0 erases nothing.
 
     Source: Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
     """
+    if not square[2]:
+        return picture
+    position = (np.arange(len(picture), dtype=np.float32) + 0.5) / len(picture)
+    across, down = np.abs(position - square[:2, np.newaxis]) < square[2] / 2
+    changed = picture.copy()
+    changed[np.ix_(down, across)] = cv2.mean(picture)[:3]
+    return changed
 
-    def erase_one(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
-        position = (np.arange(len(picture), dtype=np.float32) + 0.5) / len(picture)
-        across, down = np.abs(position - square[:2, np.newaxis]) < square[2] / 2
-        changed = picture.copy()
-        changed[np.ix_(down, across)] = cv2.mean(picture)[:3]
+
+def _apply(pictures: tf.Tensor, steps: Sequence[Step], side: int | tf.Tensor | None) -> tf.Tensor:
+    """Change each picture step by step, to one of that side; all steps at once, while it is in the cache."""
+    side = pictures.shape[1] if side is None else side
+
+    def change_all(pictures: np.ndarray, side: np.ndarray, *rows: np.ndarray) -> np.ndarray:
+        changed = np.empty((len(pictures), side, side, 3), np.float32)
+        for index, picture in enumerate(pictures):
+            for (change, _), numbers in zip(steps, rows, strict=True):
+                picture = change(picture, numbers[index])
+            np.clip(picture, 0, 1, out=changed[index])
         return changed
 
-    return _each(erase_one, pictures, squares, pictures.shape[1])
-
-
-def _each(
-    change: Callable[[np.ndarray, np.ndarray], np.ndarray], pictures: tf.Tensor, rows: tf.Tensor, side: int | None
-) -> tf.Tensor:
-    """Change each picture by its row of numbers, with OpenCV, to one of that side; None: known later."""
-
-    def change_all(pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return np.stack([change(picture, row) for picture, row in zip(pictures, rows, strict=True)])
-
-    changed = tf.numpy_function(change_all, [pictures, rows], tf.float32)
-    return tf.ensure_shape(changed, (pictures.shape[0], side, side, 3))
+    changed = tf.numpy_function(change_all, [pictures, side, *(rows for _, rows in steps)], tf.float32)
+    static = tf.get_static_value(side)
+    return tf.ensure_shape(changed, (pictures.shape[0], static, static, 3))
 
 
 def draw_shares(count: int, seed: tf.Tensor, alpha: float) -> tf.Tensor:

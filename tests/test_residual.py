@@ -17,9 +17,9 @@ from tests.test_fitting import OPTIONS, TRAIN, VALIDATION
 
 def test_sizes_halve():
     network = residual(128, 2)
-    assert network.count_params() == 2_459_105
+    assert network.count_params() == 1_230_689
     shapes = [layer.output.shape[1:] for layer in network.layers if type(layer).__name__ == "Add"]
-    assert shapes == [(32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 256)]
+    assert shapes == [(32, 32, 32), (16, 16, 64), (8, 8, 128), (4, 4, 256)]
     assert network.output_shape == (None, 1)
     assert residual(46, 3, dropout=0.3).output_shape == (None, 3)
 
