@@ -4,7 +4,7 @@ All randomness of an epoch is drawn at once, a row of numbers a picture, from (s
 transformation). So a picture gets the same transformation whatever the batch size, the number of
 threads or the epoch that training started again at, and another option changes nothing of the rest.
 
-Pictures are float32 `(batch, side, side, 3)` in [0, 1] throughout.
+Batches of pictures are float32 `(batch, side, side, 3)` in [0, 1], a picture is `(side, side, 3)`.
 """
 
 import math
@@ -17,7 +17,7 @@ import tensorflow as tf
 from smallvision.params import Augment
 
 Draws = Mapping[str, tf.Tensor]
-Step = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], tf.Tensor]  # changes a picture by its row of numbers
+Change = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], tf.Tensor]  # of a picture, by its row of these numbers
 ERASED = (0.15, 0.4)  # side of the erased square, of the picture's
 BORDERS = {"nearest": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}
 GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look, ITU-R BT.601
@@ -56,16 +56,17 @@ def draw(count: int, seed: tf.Tensor) -> Draws:
 
 def augment(pictures: tf.Tensor, draws: Draws, options: Augment, side: int | tf.Tensor | None = None) -> tf.Tensor:
     """Apply every transformation that `options` turns on, geometry first, to pictures of that side."""
-    side = options.size if side is None else side
-    steps = [_warping(pictures.shape[1], affine_matrices(draws, options), options.fill, side)]
+    if side is None:
+        side = options.size or pictures.shape[1]
+    changes = [_warping(pictures.shape[1], affine_matrices(draws, options), options.fill, side)]
     if options.brightness or options.contrast or options.saturation:
         amounts = [_spread(draws[name], getattr(options, name)) for name in ("brightness", "contrast", "saturation")]
-        steps.append((change_colours, tf.concat([amounts[0], 1 + amounts[1], 1 + amounts[2]], axis=1)))
+        changes.append((change_colours, tf.concat([amounts[0], 1 + amounts[1], 1 + amounts[2]], axis=1)))
     if options.erase:
         numbers = draws["erase"]
         share = tf.where(numbers[:, :1] < options.erase, ERASED[0] + numbers[:, 1:2] * (ERASED[1] - ERASED[0]), 0.0)
-        steps.append((erase, tf.concat([numbers[:, 2:], share], axis=1)))
-    return _apply(pictures, steps, side)
+        changes.append((erase, tf.concat([numbers[:, 2:], share], axis=1)))
+    return _apply(pictures, changes, side)
 
 
 def side_in(epoch: tf.Tensor, epochs: int, first: int, last: int) -> tf.Tensor:
@@ -152,22 +153,24 @@ def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, side: int | tf.Ten
         fill: what lies beyond the edge, `nearest` or `reflect`.
         side: of the result, pixels, if it is to be another.
     """
-    return _apply(pictures, [_warping(pictures.shape[1], matrices, fill, side)], side)
+    before = pictures.shape[1]
+    side = before if side is None else side
+    return _apply(pictures, [_warping(before, matrices, fill, side)], side)
 
 
-def _warping(before: int, matrices: tf.Tensor, fill: str, side: int | tf.Tensor | None) -> Step:
-    """Return the step that `warp` is, of pictures that had the side `before`."""
+def _warping(before: int, matrices: tf.Tensor, fill: str, side: int | tf.Tensor) -> Change:
+    """Return what `warp` does, to pictures of the side `before`."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    after = tf.cast(before if side is None else side, tf.float32)
+    after = tf.cast(side, tf.float32)
     linear, offset = matrices[:, :, :2] * (before / after), matrices[:, :, 2] * before
     offset += (before - 1) / 2 - (after - 1) / 2 * tf.reduce_sum(linear, axis=2)
     maps = tf.reshape(tf.concat([linear, offset[:, :, None]], axis=2), (-1, 6))
 
     def warp_one(picture: np.ndarray, row: np.ndarray) -> np.ndarray:
         size = (int(row[6]), int(row[6]))
+        # TensorFlow's own ImageProjectiveTransformV3 gives the same and takes five times as long.
         return cv2.warpAffine(picture, row[:6].reshape(2, 3), size, flags=flags, borderMode=BORDERS[fill])
 
-    # TensorFlow's own ImageProjectiveTransformV3 gives the same and takes five times as long.
     return warp_one, tf.concat([maps, tf.fill((tf.shape(maps)[0], 1), after)], axis=1)
 
 
@@ -175,9 +178,12 @@ def change_colours(picture: np.ndarray, amounts: np.ndarray) -> np.ndarray:
     """Change brightness, then contrast, then saturation, which is one affine map of a picture's colours.
 
     Args:
-        picture: float32 `(side, side, 3)`.
-        amounts: what is added to every pixel, the factor of the distance to the picture's mean colour, and the factor
-            of the distance to the pixel's own grey (0 is grey, 1 unchanged).
+        picture: the picture.
+        amounts: `(3,)`: what is added to every pixel, the factor of the distance to the picture's mean colour, and the
+            factor of the distance to the pixel's own grey (0 is grey, 1 unchanged).
+
+    Returns:
+        The changed picture, whose values may lie outside [0, 1].
     """
     brightness, contrast, saturation = amounts
     saturate = saturation * np.eye(3) + (1 - saturation) * np.array([GREY] * 3)
@@ -190,8 +196,11 @@ def erase(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
     """Put a square of the picture's mean colour over part of it.
 
     Args:
-        picture: float32 `(side, side, 3)`.
-        square: x and y of the centre in [0, 1], and the side as a share of the picture's; 0 erases nothing.
+        picture: the picture.
+        square: `(3,)`: x and y of the centre in [0, 1], and the side as a share of the picture's; 0 erases nothing.
+
+    Returns:
+        The changed picture, or this one itself.
 
     Source: Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
     """
@@ -204,19 +213,19 @@ def erase(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
     return changed
 
 
-def _apply(pictures: tf.Tensor, steps: Sequence[Step], side: int | tf.Tensor | None) -> tf.Tensor:
-    """Change each picture step by step, to one of that side; all steps at once, while it is in the cache."""
-    side = pictures.shape[1] if side is None else side
+def _apply(pictures: tf.Tensor, changes: Sequence[Change], side: int | tf.Tensor) -> tf.Tensor:
+    """Make all changes of a picture one after another, while it is in the cache; the result has that side."""
+    functions, tables = zip(*changes, strict=True)
 
-    def change_all(pictures: np.ndarray, side: np.ndarray, *rows: np.ndarray) -> np.ndarray:
-        changed = np.empty((len(pictures), side, side, 3), np.float32)
-        for index, picture in enumerate(pictures):
-            for (change, _), numbers in zip(steps, rows, strict=True):
-                picture = change(picture, numbers[index])
-            np.clip(picture, 0, 1, out=changed[index])
-        return changed
+    def change_all(before: np.ndarray, side: np.ndarray, *tables: np.ndarray) -> np.ndarray:
+        after = np.empty((len(before), side, side, 3), np.float32)
+        for result, picture, *rows in zip(after, before, *tables, strict=True):
+            for function, row in zip(functions, rows, strict=True):
+                picture = function(picture, row)
+            np.clip(picture, 0, 1, out=result)
+        return after
 
-    changed = tf.numpy_function(change_all, [pictures, side, *(rows for _, rows in steps)], tf.float32)
+    changed = tf.numpy_function(change_all, [pictures, side, *tables], tf.float32)
     static = tf.get_static_value(side)
     return tf.ensure_shape(changed, (pictures.shape[0], static, static, 3))
 

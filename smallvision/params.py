@@ -119,7 +119,7 @@ class Augment(_Section):
     `erase` is the share of pictures that lose a square; `mixup` is alpha of the Beta distribution
     by which each picture is mixed with another of its batch (training accuracy then means nothing). `size` is the
     side of the changed pictures, where it is not `image_size`: what a crop enlarges looks larger than
-    it will later, so training on smaller pictures fits better and is faster (Touvron et al., "Fixing
+    it will later, so smaller pictures may fit better, and are faster (Touvron et al., "Fixing
     the train-test resolution discrepancy", NeurIPS 2019). With `first_size` they begin with that side,
     if it is smaller, and grow to the other during the training, which is faster still on a CPU (Tan and Le,
     "EfficientNetV2", ICML 2021).
