@@ -26,8 +26,9 @@ def residual(image_size: int | None, class_count: int, dropout: float = 0) -> Mo
     """
     picture = Input((image_size, image_size, 3))
     features = _convolution(picture, WIDTHS[0], stride=2)
-    features = layers.ReLU()(_normalisation()(features))
+    # Before the normalisation, which so has a quarter of the values to go through.
     features = layers.MaxPooling2D(2)(features)
+    features = layers.ReLU()(_normalisation()(features))
     for width in WIDTHS:
         features = _block(features, width, stride=1 if width == WIDTHS[0] else 2)
     features = layers.GlobalAveragePooling2D()(features)
@@ -37,13 +38,17 @@ def residual(image_size: int | None, class_count: int, dropout: float = 0) -> Mo
 
 
 def _block(features: keras.KerasTensor, width: int, stride: int) -> keras.KerasTensor:
-    """Two convolutions, the first of which divides the sides by the stride, and a shortcut around them."""
+    """Two convolutions, the first of which divides the sides by the stride, and a shortcut around them.
+
+    With a stride of 1 the shortcut is `features` as they are, which have `width` channels already.
+    """
     inside = _convolution(features, width, stride)
     inside = layers.ReLU()(_normalisation()(inside))
     inside = _normalisation()(_convolution(inside, width))
-    around = layers.AveragePooling2D(stride, padding="same")(features) if stride > 1 else features
-    around = _normalisation()(layers.Conv2D(width, 1, use_bias=False)(around))
-    return layers.ReLU()(layers.add([inside, around]))
+    if stride > 1:
+        features = layers.AveragePooling2D(stride, padding="same")(features)
+        features = _normalisation()(layers.Conv2D(width, 1, use_bias=False)(features))
+    return layers.ReLU()(layers.add([inside, features]))
 
 
 def _normalisation() -> layers.Layer:

@@ -17,7 +17,7 @@ from tests.test_fitting import OPTIONS, TRAIN, VALIDATION
 
 def test_sizes_halve():
     network = residual(128, 2)
-    assert network.count_params() == 1_230_689
+    assert network.count_params() == 1_229_537
     shapes = [layer.output.shape[1:] for layer in network.layers if type(layer).__name__ == "Add"]
     assert shapes == [(32, 32, 32), (16, 16, 64), (8, 8, 128), (4, 4, 256)]
     assert network.output_shape == (None, 1)
