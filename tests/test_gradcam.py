@@ -137,9 +137,8 @@ def test_it_is_grad_cam_where_the_feature_maps_are_averaged():
 def test_networks_of_the_project_are_explained(name, dropout, tmp_path):
     rng = np.random.default_rng(2)
     pictures = rng.integers(0, 256, (3, 46, 46, 3), np.uint8)
-    keras.utils.set_random_seed(
-        0
-    )  # with some weights of an untrained network nothing in these pictures speaks for a class
+    # With some weights of an untrained network nothing in these pictures speaks for a class.
+    keras.utils.set_random_seed(0)
     for classes in (2, 5):
         average_over_mirror(standard_layers(PROJECT[name](46, classes, dropout))).save(tmp_path / "model.keras")
         network = keras.models.load_model(tmp_path / "model.keras", compile=False)
