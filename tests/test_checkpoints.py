@@ -13,14 +13,13 @@ import yaml
 import smallvision
 from smallvision import checkpoints, training
 from smallvision.checkpoints import Checkpoints, training_key
-from smallvision.convnet import baseline
 from smallvision.fitting import fit
 from smallvision.params import Augment
 from smallvision.residual import residual
 from smallvision.transfer import Head, Top, fit_on_base
 from stages import train as train_stage
 from tests.conftest import PARAMS, assert_one_line, kaggle_members, write_zip
-from tests.test_fitting import TRAIN, VALIDATION
+from tests.test_fitting import TRAIN, VALIDATION, tiny
 from tests.test_transfer import make_base
 
 SLOW = pytest.mark.slow
@@ -45,7 +44,7 @@ def end_after(epochs, training):
 
 def train(folder=None, **options):
     return fit(
-        partial(baseline, 46, 2, 0.5),
+        partial(tiny, 2, 0.5),
         TRAIN,
         VALIDATION,
         checkpoints=folder and Checkpoints(folder),

@@ -16,12 +16,12 @@ from sklearn.metrics import balanced_accuracy_score
 from smallvision.archives import open_pictures
 from smallvision.balance import balanced_weights, weigher
 from smallvision.checkpoints import Checkpoints
-from smallvision.convnet import baseline
 from smallvision.errors import InputError
 from smallvision.fitting import fit
 from smallvision.params import Augment
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, write_zip
 from tests.test_checkpoints import assert_equal, end_after
+from tests.test_fitting import tiny
 from tests.test_transfer import make_base
 
 OPTIONS = {"batch_size": 8, "lr": 1e-3, "seed": 7, "precision": "float32"}
@@ -65,7 +65,7 @@ def test_a_mixed_pictures_loss_is_the_mean_of_its_classes_weighted_losses(classe
 
 def train(counts=(16, 5, 3), folder=None, validation=None, **options):
     return fit(
-        partial(baseline, 46, len(counts), 0.5),
+        partial(tiny, len(counts), 0.5),
         unbalanced(counts),
         validation or unbalanced([4] * len(counts)),
         checkpoints=folder and Checkpoints(folder),
