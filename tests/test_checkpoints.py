@@ -19,7 +19,7 @@ from smallvision.residual import residual
 from smallvision.transfer import Head, Top, fit_on_base
 from stages import train as train_stage
 from tests.conftest import PARAMS, assert_one_line, kaggle_members, write_zip
-from tests.test_fitting import TRAIN, VALIDATION, tiny
+from tests.test_fitting import SWAPPED, TRAIN, VALIDATION, tiny
 from tests.test_transfer import make_base
 
 SLOW = pytest.mark.slow
@@ -46,7 +46,7 @@ def train(folder=None, **options):
     return fit(
         partial(tiny, 2, 0.5),
         TRAIN,
-        VALIDATION,
+        SWAPPED,
         checkpoints=folder and Checkpoints(folder),
         **{"epochs": 4, "schedule": "cosine", "augment": Augment(rotation=40, flip=True)} | OPTIONS | options,
     )
@@ -61,7 +61,9 @@ def assert_equal(one, other):
 
 @pytest.fixture(scope="module")
 def uninterrupted():
-    return train()
+    result = train()
+    assert result.best_epoch == 1  # so that a state without the best weights is noticed
+    return result
 
 
 @pytest.mark.parametrize("epochs", [3, pytest.param(1, marks=SLOW), pytest.param(4, marks=SLOW)])
