@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smallvision.errors import InputError, ParameterError, SurroundingsError, run
+from smallvision.answers import decoded
+from smallvision.errors import InputError, ParameterError, SurroundingsError, UserError, run
 from smallvision.files import replacing
-from smallvision.inputs import find, read
+from smallvision.inputs import find
 from smallvision.litert import TOLERANCE, Network, convert, deployable, from_bytes, label_lines, write_litert
 from smallvision.modelfile import Card, load_model, probabilities, read_card
-from smallvision.pictures import to_checked_input
 from smallvision.quiet import import_tensorflow, stderr_put_aside
 
 if TYPE_CHECKING:
@@ -83,10 +83,19 @@ def export_onnx(path: Path, network: "keras.Model", card: Card, pictures: np.nda
 
 
 def representative_pictures(folder: Path, image_size: int) -> np.ndarray:
-    """Read up to twice `REPRESENTATIVE` pictures, spread evenly over a folder: uint8 `(n, size, size, 3)`."""
+    """Read up to twice `REPRESENTATIVE` pictures, spread evenly over a folder: uint8 `(n, size, size, 3)`.
+
+    Raises:
+        UserError: there is no such folder, or one of them cannot be read.
+    """
     names = find([str(folder)], allow_urls=False)
     chosen = np.linspace(0, len(names) - 1, min(2 * REPRESENTATIVE, len(names))).astype(int)
-    return np.stack([to_checked_input(read(names[index]), image_size) for index in chosen])
+    pictures = []
+    for name, picture in decoded([names[index] for index in chosen], image_size):
+        if isinstance(picture, UserError):
+            raise type(picture)(f"{name}: {picture}")
+        pictures.append(picture)
+    return np.stack(pictures)
 
 
 def check(kind: str, answers: np.ndarray, expected: np.ndarray, output: Path) -> str:

@@ -16,6 +16,7 @@ from smallvision.loading import Pictures, own_errors
 from smallvision.manifest import read_manifest
 from smallvision.params import Params, read_params
 from smallvision.quiet import import_tensorflow
+from smallvision.training import fit_options, input_size
 
 if TYPE_CHECKING:
     import keras
@@ -67,27 +68,30 @@ def suggest(rates: np.ndarray, losses: np.ndarray) -> float:
 def find(params: Params, folder: Path, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Run the range test on the training pictures: the whole network, or the head on a frozen base."""
     recipe = params.recipes[params.recipe]
-    size = recipe.image_size or (backbones.default_image_size(recipe.backbone) if recipe.backbone else None)
+    image_size = input_size(params)
     manifest = read_manifest(folder / "manifest.json").limit_train(params.train_limit)
-    pictures = Pictures(folder, manifest.subset("train"), size or params.image_size)
+    pictures, labels = Pictures(folder, manifest.subset("train"), image_size), np.array(manifest.labels("train"))
     import_tensorflow()
     import keras
 
-    from smallvision import precision
+    from smallvision.balance import weigher
     from smallvision.batches import training_batches
     from smallvision.fitting import compile_network, label_columns, make_optimizer
 
     devices.choose(params.device)
+    options = fit_options(params, labels)
     with own_errors(pictures):
         keras.utils.set_random_seed(params.seed)
-        if not recipe.backbone and precision.choose(params.precision) == "bfloat16":
+        if options["precision"] == "bfloat16":
             keras.config.set_dtype_policy("mixed_bfloat16")
         inputs, model = _build(params, pictures, len(manifest.classes))
         compile_network(model, make_optimizer(recipe.optimizer, LOWEST, recipe.weight_decay), recipe.label_smoothing)
-        labels = label_columns(np.array(manifest.labels("train")), model.output_shape[-1])
-        size = recipe.batch_size or params.batch_size
+        columns = label_columns(labels, model.output_shape[-1])
         augment = recipe.augment if not recipe.backbone else None
-        batches = iter(islice(training_batches(inputs, labels, size, params.seed, augment), steps))
+        found = training_batches(inputs, columns, options["batch_size"], params.seed, augment)
+        if options["class_weight"]:
+            found = found.map(weigher(options["class_weight"]))
+        batches = iter(islice(found, steps))
 
         def step(rate: float) -> float:
             model.optimizer.learning_rate.assign(rate)
@@ -137,8 +141,6 @@ def main() -> None:
         parser.error(f"--steps: expected at least 10, received {arguments.steps}")
     params = read_params()
     recipe = params.recipes[params.recipe]
-    if recipe.backbone:
-        backbones.check(recipe.backbone, recipe.weights)
     rates, losses = find(params, arguments.pictures, arguments.steps)
     suggestion = suggest(rates, losses)
     draw(arguments.curve, rates, losses, suggestion)

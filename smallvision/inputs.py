@@ -9,15 +9,14 @@ from typing import NoReturn
 from smallvision.archives import MAX_PICTURE_BYTES, SUFFIXES, natural_key
 from smallvision.errors import InputError, NetworkError, ParameterError
 from smallvision.pictures import PictureError
-
-SCHEMES = ("http://", "https://")
+from smallvision.sources import is_address
 
 
 def find(given: Sequence[str], *, allow_urls: bool) -> list[str]:
     """Return what the arguments stand for, in their order.
 
-    A folder stands for the pictures in it and below, in natural order; a pattern (`*`, `?`, `[…]`,
-    and `**` for any folders) that is no file's name, for what it matches.
+    A folder stands for the pictures in it and below, hidden ones left out, in natural order; a pattern (`*`, `?`,
+    `[…]`, and `**` for any folders) that is no file's name, for what it matches.
 
     Raises:
         ParameterError: an address, and they are not allowed.
@@ -25,7 +24,7 @@ def find(given: Sequence[str], *, allow_urls: bool) -> list[str]:
     """
     found: list[str] = []
     for name in given:
-        if name.startswith(SCHEMES):
+        if is_address(name):
             if not allow_urls:
                 raise ParameterError(f"{name}: add --allow-urls to have addresses fetched")
             found.append(name)
@@ -45,8 +44,9 @@ def _below(folder: str) -> list[str]:
         raise error
 
     found = []
-    for parent, _, names in os.walk(folder, onerror=refuse):
-        # macOS writes ._picture.jpg beside a picture, which holds none.
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        # Hidden folders hold thumbnails and the like; macOS writes ._picture.jpg beside a picture, which holds none.
+        folders[:] = [name for name in folders if not name.startswith(".")]
         found += [str(Path(parent, name)) for name in names if _is_picture(name) and not name.startswith(".")]
     if not found:
         raise InputError(f"{folder}: no pictures in this folder or below; expected {', '.join(SUFFIXES[:6])}, …")
@@ -64,15 +64,13 @@ def read(name: str) -> bytes:
         PictureError: with the reason; the file cannot be read, or is larger than any picture.
         NetworkError: it cannot be fetched.
     """
-    if name.startswith(SCHEMES):
+    if is_address(name):
         return _fetch(name)
     try:
         with Path(name).open("rb") as file:
             data = file.read(MAX_PICTURE_BYTES + 1)
     except OSError as error:
         raise PictureError(error.strerror or str(error)) from None
-    except ValueError as error:  # a name with a null byte
-        raise PictureError(str(error)) from None
     return _within_limit(data)
 
 

@@ -3,14 +3,15 @@
 import argparse
 import json
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from smallvision.errors import ParameterError, SurroundingsError, run
 from smallvision.files import replacing, write_csv
-from smallvision.params import Params, read_params
+from smallvision.manifest import read_manifest
+from smallvision.params import Params, parse_params, read_params
+from smallvision.programs import output_of, split_pictures
 
 LIMITS = (50, 100, 250, 500, 1000)
 MARKS = "osD^vP*X"
@@ -28,19 +29,34 @@ class Point:
     seconds: float  # of the training
 
 
-def check(params: Params, recipes: Sequence[str], limits: Sequence[int]) -> None:
+def check(params: Params, recipes: Sequence[str]) -> None:
     """Refuse what would fail after hours.
 
     Raises:
-        ParameterError: there is no such recipe, or there are not so many pictures.
+        ParameterError: there is no such recipe.
     """
     if missing := [name for name in recipes if name not in params.recipes]:
         raise ParameterError(f"--recipes: there is no {missing[0]!r}; known: {', '.join(params.recipes)}")
-    if not params.split.by_share and max(limits) > params.split.counts["train"]:
+
+
+def choose_limits(wanted: Sequence[int] | None, available: int) -> list[int]:
+    """Return the counts to train with, the least first.
+
+    Args:
+        wanted: what was asked for; None: `LIMITS`, and all pictures in place of those that are more.
+        available: training pictures of the largest class.
+
+    Raises:
+        ParameterError: there are not so many. A point that is named 500 and has 300 would say that more do not help.
+    """
+    if wanted is None:
+        return sorted({min(limit, available) for limit in LIMITS})
+    if max(wanted) > available:
         raise ParameterError(
-            f"--limits: {max(limits)} is more than the {params.split.counts['train']} training pictures per class; "
+            f"--limits: {max(wanted)} is more than the {available} training pictures of the largest class; "
             "raise split.train in params.yaml, or ask for less"
         )
+    return sorted(set(wanted))
 
 
 def measure(params: Params, recipe: str, limit: int) -> Point:
@@ -49,48 +65,37 @@ def measure(params: Params, recipe: str, limit: int) -> Point:
     DVC's own run cache does not help here: it leaves out stages with files that Git keeps.
 
     Raises:
-        SurroundingsError: the experiment failed. Its own message is on the terminal.
+        SurroundingsError: the experiment failed, with its own message on the terminal, or code or parameters changed.
     """
     name = f"curve-{recipe.replace('_', '-')}-{limit}"
     wanted = _relevant(params.model_copy(update={"recipe": recipe, "train_limit": limit}))
     if not (found := _current(name, wanted)):
-        if name in _output("dvc", "exp", "list", "--name-only").split():
-            _output("dvc", "exp", "remove", name)
+        if name in output_of("dvc", "exp", "list", "--name-only").split():
+            output_of("dvc", "exp", "remove", name)
         changes = ["-S", f"recipe={recipe}", "-S", f"train_limit={limit}"]
         if subprocess.run(["dvc", "exp", "run", "--temp", "--name", name, *changes], check=False).returncode:
             raise SurroundingsError(f"experiment {name} failed, see above; those before it are kept, run this again")
-        found = _current(name, wanted)
-    training, test = (json.loads(_output("git", "show", f"{found}:metrics/{part}.json")) for part in ("train", "test"))
+        if not (found := _current(name, wanted)):
+            raise SurroundingsError(f"experiment {name}: code or parameters were changed while it ran; run this again")
+    files = ("metrics/train.json", "metrics/test.json")
+    training, test = (json.loads(output_of("git", "show", f"{found}:{file}")) for file in files)
     return Point(recipe, limit, test["acc"], test["acc_low"], test["acc_high"], training["seconds"])
 
 
 def _current(name: str, wanted: Params) -> str | None:
     """Return the commit of the experiment of that name, if it has the code of the moment and these parameters."""
-    for commit in _output("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").split():
+    for commit in output_of("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").split():
         code = ["git", "diff", "--quiet", commit, "--", "dvc.yaml", "requirements.txt", "smallvision", "stages"]
         if subprocess.run(code, check=False).returncode:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "params.yaml")
-            path.write_text(_output("git", "show", f"{commit}:params.yaml"), encoding="utf-8")
-            if _relevant(read_params(path)) == wanted:
-                return commit
+        if _relevant(parse_params(output_of("git", "show", f"{commit}:params.yaml"), Path("params.yaml"))) == wanted:
+            return commit
     return None
 
 
 def _relevant(params: Params) -> Params:
     """Leave the other recipes out."""
     return params.model_copy(update={"recipes": {params.recipe: params.recipes[params.recipe]}})
-
-
-def _output(*command: str) -> str:
-    try:
-        return subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "see above"
-        raise SurroundingsError(
-            f"`{' '.join(command)}` failed, {reason}; run this in the project's Git repository, with DVC on the path"
-        ) from None
 
 
 def draw(path: Path, points: Sequence[Point]) -> None:
@@ -129,18 +134,21 @@ def main() -> None:
         description="How much do pictures buy? Trains on fewer and more of them, as experiments of DVC.",
     )
     parser.add_argument("--recipes", nargs="+", help="default: the one in params.yaml")
-    limits_help = "training pictures per class; default: " + " ".join(map(str, LIMITS))
-    parser.add_argument("--limits", nargs="+", type=int, default=LIMITS, help=limits_help)
+    limits_help = f"training pictures per class; default: {' '.join(map(str, LIMITS))}, or as many as there are"
+    parser.add_argument("--limits", nargs="+", type=int, help=limits_help)
     parser.add_argument("--curve", type=Path, default=Path("data/learning_curve.png"), help="default: %(default)s")
     arguments = parser.parse_args()
-    if min(arguments.limits) < 1:
+    if arguments.limits and min(arguments.limits) < 1:
         parser.error(f"--limits: expected at least 1, received {min(arguments.limits)}")
     params = read_params()
     recipes = arguments.recipes or [params.recipe]
-    check(params, recipes, arguments.limits)
+    check(params, recipes)
+    split_pictures()
+    counts = read_manifest(Path("data/pictures/manifest.json")).counts
+    limits = choose_limits(arguments.limits, max(count["train"] for count in counts.values()))
     points: list[Point] = []
     for recipe in recipes:
-        for limit in sorted(set(arguments.limits)):
+        for limit in limits:
             points.append(measure(params, recipe, limit))
             # After each, so that there is something to look at for the hours that the rest may take.
             write_csv(

@@ -47,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--top-k", type=int, metavar="K", help="classes of each picture; default: 1, with --json all")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object a line")
-    output.add_argument("--csv", action="store_true", help="a header, then one row a class")
+    output.add_argument("--csv", action="store_true", help="a header, then a row for each of the K classes")
     output.add_argument("--parquet", type=Path, metavar="FOLDER", help="Parquet files; goes on after an interruption")
     parser.add_argument("--skip-bad", action="store_true", help="exit 0 though some pictures could not be read")
     parser.add_argument("--allow-urls", action="store_true", help="fetch pictures from http(s) addresses too")

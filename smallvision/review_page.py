@@ -108,15 +108,14 @@ def _suspects(title: str, text: str, folder: Path, suspects: Sequence[Suspect] |
 
 def _duplicates(folder: Path, manifest: Manifest) -> str:
     entries = {entry.source: entry for entry in manifest.pictures}
-    conflicts = [list(group) for group in manifest.conflicts]
-    groups = [*conflicts, *(group for group in map(list, manifest.duplicates) if group not in conflicts)]
+    groups = sorted(manifest.duplicates, key=lambda group: group not in manifest.conflicts)
     rows = [
         '<div class="row group">\n'
         + "".join(_figure(folder, entries[source], f"<b>{_text(entries[source].label)}</b>") for source in group)
         + "</div>"
         for group in groups
     ]
-    return f"<h2>Duplicates: {len(groups)} groups, {len(conflicts)} with different labels</h2>\n" + (
+    return f"<h2>Duplicates: {len(groups)} groups, {len(manifest.conflicts)} with different labels</h2>\n" + (
         f"<p>{DUPLICATES}</p>\n" + "\n".join(rows) if rows else "<p>None.</p>"
     )
 

@@ -2,7 +2,8 @@
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -15,6 +16,7 @@ from hydra.errors import HydraException
 
 from smallvision.errors import ParameterError
 from smallvision.params import Params, parse_params
+from smallvision.training import input_size
 
 DIGITS = 3  # significant ones of a number that is drawn
 PARAMS = Path("params.yaml")
@@ -74,25 +76,24 @@ class Space:
         return drawn if len(drawn) == len(self.free) else None
 
 
-@dataclass
-class _Parser:
-    hydra: OverridesParser = field(default_factory=OverridesParser.create)
+_parser = cache(OverridesParser.create)
 
-    def parse(self, text: str) -> Override:
-        try:
-            (override,) = self.hydra.parse_overrides([text])
-        except HydraException as error:
-            lines = str(error).strip().splitlines()
-            reason = next((line for line in lines[1:] if "Unknown function" in line), lines[0]).split(": ")[-1]
-            raise ParameterError(f"-S {text}: cannot be read: {reason}; {EXAMPLES}") from None
-        if override.type is not OverrideType.CHANGE:
-            raise ParameterError(f"-S {text}: a sweep changes parameters, it neither adds nor removes them")
-        value = override.value()
-        if isinstance(value, Glob):
-            raise ParameterError(f"-S {text}: list the values, a pattern has none; {EXAMPLES}")
-        if override.package is not None or getattr(value, "shuffle", False) or getattr(value, "tags", set()) - {"log"}:
-            raise ParameterError(f"-S {text}: a sweep takes neither @ nor shuffle, and no tag but log")
-        return override
+
+def _parse(text: str) -> Override:
+    try:
+        (override,) = _parser().parse_overrides([text])
+    except HydraException as error:
+        lines = str(error).strip().splitlines()
+        reason = next((line for line in lines[1:] if "Unknown function" in line), lines[0]).split(": ")[-1]
+        raise ParameterError(f"-S {text}: cannot be read: {reason}; {EXAMPLES}") from None
+    if override.type is not OverrideType.CHANGE:
+        raise ParameterError(f"-S {text}: a sweep changes parameters, it neither adds nor removes them")
+    value = override.value()
+    if isinstance(value, Glob):
+        raise ParameterError(f"-S {text}: list the values, a pattern has none; {EXAMPLES}")
+    if override.package is not None or getattr(value, "shuffle", False) or getattr(value, "tags", set()) - {"log"}:
+        raise ParameterError(f"-S {text}: a sweep takes neither @ nor shuffle, and no tag but log")
+    return override
 
 
 EXAMPLES = "examples: 'lr=tag(log, interval(1e-4, 1e-2))', 'image_size=int(interval(96, 160))', 'batch_size=16,32'"
@@ -108,11 +109,10 @@ def read_space(file: Path | None, settings: Iterable[str]) -> Space:
     Raises:
         ParameterError: something is no setting, or nothing is to be searched.
     """
-    parser = _Parser()
     fixed: dict[str, str] = {}
     free: dict[str, Interval | Choices] = {}
     for text in [*(_lines(file) if file else []), *settings]:
-        override = parser.parse(text)
+        override = _parse(text)
         key = override.key_or_group
         if key.split(".")[0] in SPLIT_ALREADY:
             raise ParameterError(f"-S {text}: all trials train on the same pictures; change {PARAMS}, then sweep")
@@ -195,7 +195,7 @@ def check(space: Space, text: str) -> None:
         text: the content of `params.yaml`.
 
     Raises:
-        ParameterError: a value is wrong, or changes nothing in a training.
+        ParameterError: a value is wrong, or changes nothing in a training, or a base or its weights are not there.
     """
     first = space.settings({key: v.low if isinstance(v, Interval) else v[0] for key, v in space.free.items()})
     recipes = _values(space.free["recipe"]) if "recipe" in space.free else [None]
@@ -221,6 +221,7 @@ def _values(found: Interval | Choices) -> Sequence[str]:
 def _training(params: Params) -> dict[str, object]:
     """Return what a training depends on."""
     recipe = params.recipes[params.recipe]
-    general = params.model_dump(exclude={"recipes"})
+    general = params.model_dump(exclude={"recipes", "tensorboard"})
     own = {key: value for key, value in recipe.model_dump().items() if key not in general or value is not None}
-    return general | own
+    # What `train` makes of a base: it has a size of its own, and is used in float32.
+    return general | own | {"image_size": input_size(params)} | ({"precision": "float32"} if recipe.backbone else {})

@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from smallvision.checkpoints import training_key
 from smallvision.errors import SurroundingsError, run
 from smallvision.files import locked
 from smallvision.params import read_params
+from smallvision.programs import split_pictures
 from smallvision.space import PARAMS, Space, check, read_space
 from smallvision.trials import FINISHED, Trial, find_winner, write_results
 
@@ -57,8 +57,7 @@ def main() -> None:
         from smallvision import cluster, tuning
     except ModuleNotFoundError as error:
         raise SurroundingsError(f"{error.name} is not installed; `make setup-sweep` installs it") from None
-    if subprocess.run(["dvc", "repro", "--quiet", "split"], check=False).returncode:
-        raise SurroundingsError("`dvc repro split` failed, see above; a sweep trains on pictures that are split")
+    split_pictures()
     count = min(arguments.trials, space.combinations or arguments.trials)
     options = {"method": arguments.search, "early_stopping": arguments.early_stopping}
     on = tuning.basis()

@@ -72,6 +72,7 @@ def search(
             raise SurroundingsError(
                 f"{folder}: cannot be read: {str(error).splitlines()[0]}; delete it to begin anew"
             ) from None
+        write_results(options["table"], space, earlier)
         print("".join(f"{as_line(trial)}\n" for trial in earlier), end="", flush=True)
     else:
         tuner = new_search(trainable, space, text, count, folder, **options)

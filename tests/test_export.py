@@ -11,6 +11,7 @@ import pytest
 
 from smallvision import calibration, convnet, export, litert, modelfile, transfer
 from smallvision.errors import InputError
+from smallvision.pictures import PictureError
 from tests.conftest import ROOT, Project, assert_one_line, jpeg, make_picture, save_model
 
 # Each darker than the one before, so that a network of random weights tells them apart.
@@ -72,6 +73,14 @@ def test_litert_is_loaded_by_other_programs_as_it_is(saved, tmp_path):
     interpreter.invoke()
     (row,) = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     assert np.allclose(row, expected[0], atol=1e-3)
+
+
+def test_a_picture_that_ranges_cannot_be_measured_on_is_named(tmp_path, pictures):
+    with pytest.raises(PictureError, match=r"nowhere: No such file or directory"):
+        export.representative_pictures(tmp_path / "nowhere", 46)
+    (pictures / "damaged.jpg").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"damaged.jpg: no picture in a supported format"):
+        export.representative_pictures(pictures, 46)
 
 
 @pytest.mark.slow

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from smallvision.errors import DivergedError
-from smallvision.find_lr import range_test, suggest
+from smallvision.find_lr import find, range_test, suggest
+from smallvision.params import read_params
 from tests.conftest import PARAMS, Project, assert_one_line, kaggle_members, write_zip
+from tests.test_classes import SHARES, class_folders
 
 
 def descent(curvature, noise=0.0):
@@ -48,3 +50,15 @@ def test_the_command_names_the_parameter_to_set(project: Project, recipe):
     assert f"try `dvc exp run -S {key}=" in result.stdout
     assert (project.folder / "data/find_lr.png").read_bytes().startswith(b"\x89PNG")
     assert_one_line(project.run("smallvision.find_lr", "--pictures", "nowhere"), 3, "nowhere", "not found")
+
+
+def test_the_loss_is_that_of_the_training_weights_included(project: Project):
+    write_zip(project.archive, class_folders({"cat": 20, "dog": 5}))
+    shares = PARAMS.replace("train: 4, validation: 2, test: 2", SHARES)
+    project.write_params(text=shares)
+    assert project.split().returncode == 0
+    losses = []
+    for weights in ("none", "balanced"):
+        project.write_params(text=f"{shares}class_weights: {weights}\n")
+        losses.append(find(read_params(project.folder / "params.yaml"), project.pictures, 10)[1])
+    assert losses[0][0] != pytest.approx(losses[1][0], rel=0.01)

@@ -44,6 +44,8 @@ def pictures(project: Project):
         Image.fromarray(np.asarray(make_picture(index)) // (index + 1)).save(path)
     (project.folder / "a/notes.txt").write_text("no picture")
     (project.folder / "a/._1.jpg").write_bytes(b"macOS")
+    (project.folder / "a/.thumbnails").mkdir()
+    (project.folder / "a/.thumbnails/1.jpg").write_bytes((project.folder / "a/1.jpg").read_bytes())
     return project.folder
 
 
@@ -161,6 +163,7 @@ def test_bad_pictures_are_named_and_good_ones_predicted(pictures, run):
         (["empty"], 3, "predict: empty: no pictures in this folder or below"),
         (["no*where"], 3, "predict: no*where: no such file, and nothing that it matches as a pattern"),
         (["http://127.0.0.1:9/x.jpg"], 2, "predict: http://127.0.0.1:9/x.jpg: add --allow-urls to have addresses"),
+        (["HTTP://127.0.0.1:9/x.jpg"], 2, "predict: HTTP://127.0.0.1:9/x.jpg: add --allow-urls to have addresses"),
         (["--allow-urls", "http://127.0.0.1:9/x.jpg"], 4, "http://127.0.0.1:9/x.jpg: no connection; check the address"),
         (["--allow-urls", "http://127.0.0.1:x/x.jpg"], 4, "http://127.0.0.1:x/x.jpg: InvalidURL; check the address"),
     ],

@@ -166,6 +166,10 @@ def test_an_interrupted_sweep_goes_on(repository):
             _, errors = process.communicate(timeout=60)
         assert process.returncode == code, errors
         assert errors == ("" if number == signal.SIGKILL else "sweep: interrupted\n")
+    with start(repository, *options) as process:
+        next(line for line in process.stdout if "finished" in line)  # the trials so far are told first
+        assert rows(repository)[0]["state"] == "finished"  # though none has ended in this run
+        process.kill()
     model = folders_of(repository)["1"] / "model.keras"
     before = model.stat().st_mtime_ns
     result = repository.run(*SWEEP, *options)
