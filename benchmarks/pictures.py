@@ -17,17 +17,18 @@ DISTINCT = 100  # of a class; the others are hard links to them, since only thei
 def write_pictures(folder: Path, counts: Mapping[str, int], width: int, height: int) -> None:
     """Write JPEGs of one size below `folder`, `counts` of each subset, half of each class."""
     entries = []
+    distinct = min(DISTINCT, max(counts.values()) // 2)
     for label in DRAWN:
-        originals = [_draw(label, number, width, height) for number in range(DISTINCT)]
+        originals = [_draw(label, number, width, height) for number in range(distinct)]
         hashes = [hashlib.sha256(data).hexdigest() for data in originals]
         first: dict[int, Path] = {}
         for subset, count in counts.items():
             for number in range(count // 2):
-                entry = Entry(subset, label, f"{label}.{number}.jpg", "", hashes[number % DISTINCT], "JPEG")
+                entry = Entry(subset, label, f"{label}.{number}.jpg", "", hashes[number % distinct], "JPEG")
                 path = folder / entry.path
                 path.parent.mkdir(parents=True, exist_ok=True)
-                if number % DISTINCT in first:
-                    os.link(first[number % DISTINCT], path)
+                if number % distinct in first:
+                    os.link(first[number % distinct], path)
                 else:
                     path.write_bytes(originals[number])
                     first[number] = path

@@ -146,6 +146,8 @@ def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
         packed = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
     except FileNotFoundError:
         raise InputError(f"{file}: not found; `dvc repro fetch` makes it") from None
+    except PermissionError:  # says nothing of the archive
+        raise
     except _DAMAGE as error:
         raise InputError(f"{name} is no complete zip archive ({error}); get it again") from None
     try:

@@ -1,12 +1,13 @@
 """Pretrained convolutional bases. Each takes RGB in [0, 1]; its own preprocessing is part of it."""
 
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from smallvision.errors import InputError, NetworkError, ParameterError, printable
+from smallvision.errors import InputError, NetworkError, ParameterError, printable, surroundings_of
 from smallvision.modelfile import load_safely
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ BASES = {
     "xception": Base("Xception", "tf", image_size=299),
     "resnet50_v2": Base("ResNet50V2", "tf"),
 }
+WRITING = 10  # seconds; a download that grew since then may be another process's
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, Simonyan & Zisserman 2015
 
 
@@ -97,6 +99,8 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
                 return _with_imagenet(constructor, options)
         # Keras raises a bare Exception that names the address.
         except Exception as error:
+            if surroundings_of(error):
+                raise
             reason = " ".join(str(error).split())
             raise NetworkError(
                 f"weights of {backbone}: {reason}; try again, or download that file yourself and set the recipe's "
@@ -133,6 +137,8 @@ def _delete_cut_downloads() -> bool:
 
     found = False
     for file in Path(keras_home(), "models").glob("*.h5"):
+        if time.time() - file.stat().st_mtime < WRITING:
+            continue
         try:
             h5py.File(file).close()
         except OSError:

@@ -27,12 +27,11 @@ class State:
     """All that the next epoch depends on, after the epochs of `history`.
 
     `variables`: of the network, with the states of its random layers, and of the optimizer;
-    `best`: the weights of `best_epoch` (from 1); `seconds`: what these epochs took.
+    `best`: the weights of the best of them; `seconds`: what these epochs took.
     """
 
     variables: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
-    best_epoch: int
     history: Sequence[dict[str, float]]
     seconds: float
 
@@ -53,9 +52,7 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Add a state; the one before it stays."""
-        facts = json.dumps(
-            {"best_epoch": state.best_epoch, "history": state.history, "seconds": state.seconds}, allow_nan=False
-        )
+        facts = json.dumps({"history": state.history, "seconds": state.seconds}, allow_nan=False)
         arrays = {f"variables_{index}": array for index, array in enumerate(state.variables)}
         arrays |= {f"best_{index}": array for index, array in enumerate(state.best)}
         content = io.BytesIO()

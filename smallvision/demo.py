@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from PIL import Image
 
 from smallvision.archives import MAX_PICTURE_BYTES
 from smallvision.errors import InputError, SurroundingsError, printable, run
-from smallvision.modelfile import Card, check_metrics, load_model, probabilities, read_card
+from smallvision.modelfile import Card, load_model, probabilities, read_card, read_metrics
 from smallvision.pictures import PictureError, decode, to_input
 from smallvision.quiet import import_tensorflow
 
@@ -63,8 +62,7 @@ def describe(card: Card, metrics: Path) -> str:
     """Say what the model is and how good, if `metrics` are those of its test."""
     what = f"Recipe {card.recipe}, trained on pictures of the source {card.source}."
     try:
-        check_metrics(metrics, card)
-        found = json.loads(metrics.read_text(encoding="utf-8"))
+        found = read_metrics(metrics, card)
         interval = f"95% interval {found['acc_low']:.1%} to {found['acc_high']:.1%}"
         return f"{what} Right on {found['acc']:.1%} of {found['n']} test pictures ({interval})."
     except (InputError, KeyError):

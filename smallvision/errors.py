@@ -76,6 +76,16 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
 
 
+def surroundings_of(error: BaseException) -> str | None:
+    """Return what `run` says of a full disk and the like; None: that is not what `error` is about."""
+    # TensorFlow's, by name: this module must not import it.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+        return f"{error.filename or 'a file'}: {error.strerror}: {_SURROUNDINGS[error.errno]}"
+    return None
+
+
 _received: list[int] = []  # the signal that asked this process to end
 
 
@@ -137,11 +147,8 @@ def _explain(name: str, error: BaseException) -> None:
         _fail(name, str(error), error.exit_code)
     if isinstance(error, BrokenPipeError):  # the reader (`| head`) has gone
         _leave(128 + signal.SIGPIPE)
-    # TensorFlow's, by name: this module must not import it.
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        _fail(name, OUT_OF_MEMORY, 5)
-    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
-        _fail(name, f"{error.filename or 'a file'}: {error.strerror}: {_SURROUNDINGS[error.errno]}", 5)
+    if reason := surroundings_of(error):
+        _fail(name, reason, 5)
 
 
 def _fail(name: str, message: str, code: int) -> NoReturn:

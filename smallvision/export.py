@@ -20,7 +20,7 @@ from smallvision.answers import decoded
 from smallvision.errors import InputError, ParameterError, SurroundingsError, UserError, run
 from smallvision.files import replacing
 from smallvision.inputs import find
-from smallvision.litert import TOLERANCE, Network, convert, deployable, from_bytes, label_lines, write_litert
+from smallvision.litert import Network, convert, deployable, from_bytes, label_lines, require_near, write_litert
 from smallvision.modelfile import Card, load_model, probabilities, read_card
 from smallvision.quiet import import_tensorflow, stderr_put_aside
 
@@ -104,14 +104,9 @@ def check(kind: str, answers: np.ndarray, expected: np.ndarray, output: Path) ->
     Raises:
         InputError: not near enough.
     """
-    differences = np.abs(answers - expected)
     if kind != "litert_int8":
-        if not differences.max() <= TOLERANCE:
-            raise InputError(
-                f"{output}: probabilities differ from Keras' by up to {differences.max():.2g}, "
-                f"more than {TOLERANCE:g}; choose another format"
-            )
-        return f"differs from Keras by {differences.max():.1g} at most"
+        return f"differs from Keras by {require_near(answers, expected, str(output), 'format'):.1g} at most"
+    differences = np.abs(answers - expected)
     same = float((answers.argmax(axis=1) == expected.argmax(axis=1)).mean())
     if not (differences.mean() <= INT8_TOLERANCE and same >= INT8_AGREEMENT):
         raise InputError(

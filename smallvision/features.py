@@ -14,7 +14,7 @@ import numpy as np
 import platformdirs
 import tensorflow as tf
 
-from smallvision import inference
+from smallvision import batches, inference
 from smallvision.batches import Inputs
 from smallvision.files import sha256_of
 from smallvision.inference import run_model
@@ -53,6 +53,7 @@ def _cached(model: keras.Model, inputs: Inputs, *, mirror: bool) -> np.ndarray:
                 fingerprint(model),
                 keras.version(),
                 tf.__version__,
+                sha256_of(Path(batches.__file__)),
                 sha256_of(Path(inference.__file__)),
                 inputs.fingerprint
                 if isinstance(inputs, Pictures)

@@ -27,35 +27,30 @@ History = Sequence[dict[str, float]]  # a row an epoch, with HISTORY_KEYS
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted network: the weights of its best epoch (from 1), in float32.
+    """A fitted network: the weights of its best epoch, in float32.
 
     `earlier` is the time that runs which were ended had spent on the epochs that were kept, in seconds.
     """
 
     model: keras.Model
-    best_epoch: int
     history: History
     earlier: float = 0.0
 
     @property
-    def rank(self) -> tuple[float, float]:
-        """What makes an epoch better than another."""
-        return _rank(self.history[self.best_epoch - 1])
+    def best_epoch(self) -> int:
+        """From 1."""
+        return find_best(self.history)
 
 
 def find_best(history: History) -> int:
     """Return the epoch (from 1) with the best validation accuracy, the first of equals."""
-    return max(range(len(history)), key=lambda index: _rank(history[index])) + 1
+    # Of epochs that are right equally often, the one that is less sure of its mistakes.
+    return max(range(len(history)), key=lambda index: (history[index]["val_acc"], -history[index]["val_loss"])) + 1
 
 
 def is_over(history: History, patience: int | None) -> bool:
     """Say whether the last `patience` epochs all failed to be better than the best before them."""
     return patience is not None and bool(history) and len(history) - find_best(history) >= patience
-
-
-def _rank(row: dict[str, float]) -> tuple[float, float]:
-    # Of epochs that are right equally often, the one that is less sure of its mistakes.
-    return row["val_acc"], -row["val_loss"]
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
@@ -71,7 +66,6 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         show_lines: bool,
     ) -> None:
         super().__init__()
-        self.best_epoch = 0
         self.weights: Sequence[np.ndarray] = []
         self.history: list[dict[str, float]] = []
         self.earlier = 0.0
@@ -102,12 +96,11 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.history.append(row)
         better = find_best(self.history) == self._epoch
         if better:
-            self.best_epoch = self._epoch
             self.weights = self.model.get_weights()
         if self._checkpoints:
             variables = [variable.numpy() for variable in _variables(self.model)]
             seconds = self.earlier + time.monotonic() - self._begin
-            self._checkpoints.save(State(variables, self.weights, self.best_epoch, self.history, seconds))
+            self._checkpoints.save(State(variables, self.weights, self.history, seconds))
         if self._report:
             self._report(self.history)
         if self._show_lines:
@@ -131,12 +124,12 @@ def _go_on(model: keras.Model, watch: _Watch, state: State) -> None:
     model.optimizer.build(model.trainable_variables)
     for variable, value in zip(_variables(model), state.variables, strict=True):
         variable.assign(value)
-    watch.best_epoch, watch.weights, watch.history = state.best_epoch, state.best, list(state.history)
+    watch.weights, watch.history = state.best, list(state.history)
     watch.earlier = state.seconds
 
 
 def _cosine(lr: float, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
-    rising = round(warmup * steps)
+    rising = min(round(warmup * steps), steps - 1)
     if not rising:
         return keras.optimizers.schedules.CosineDecay(lr, steps)
     return keras.optimizers.schedules.CosineDecay(0.0, steps - rising, warmup_target=lr, warmup_steps=rising)
@@ -268,4 +261,4 @@ def fit(
     keras.config.set_dtype_policy("float32")
     best = build()
     best.set_weights(watch.weights)
-    return Fit(best, watch.best_epoch, watch.history, watch.earlier)
+    return Fit(best, watch.history, watch.earlier)

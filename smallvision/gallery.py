@@ -15,6 +15,24 @@ EXPLAINED = 8  # right ones, and as many wrong ones
 LETTERS = 28  # of a name; more would run into the next picture
 
 
+def rank_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Find the pictures whose label is not what they most probably show, the least probable label first.
+
+    Args:
+        labels: integer array `(n,)`.
+        probabilities: float array `(n, classes)`, predicted without knowing the picture's label.
+
+    Returns:
+        Indices.
+
+    Source: the self-confidence ranking of C. Northcutt, L. Jiang and I. Chuang, "Confident
+    Learning: Estimating Uncertainty in Dataset Labels", JAIR 70 (2021).
+    """
+    order = np.argsort(probabilities[np.arange(len(labels)), labels], kind="stable")
+    wrong: np.ndarray = order[probabilities.argmax(axis=1)[order] != labels[order]]
+    return wrong
+
+
 @dataclass(frozen=True)
 class Answers:
     """What the network said about the test pictures: one entry each, `probabilities` a row of all classes."""
@@ -37,10 +55,7 @@ class Answers:
 
     def worst_mistakes(self, count: int) -> np.ndarray:
         """Return the indices of at most `count` wrong pictures, the one whose class was thought least likely first."""
-        of_label = self.probabilities[np.arange(len(self.labels)), self.labels]
-        order = np.argsort(of_label, kind="stable")
-        wrong: np.ndarray = order[(self.predicted != self.labels)[order]]
-        return wrong[:count]
+        return rank_mistakes(self.labels, self.probabilities)[:count]
 
     def some_right(self, count: int) -> np.ndarray:
         """Return the indices of at most `count` right pictures, the first ones of each class in turn."""

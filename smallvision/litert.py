@@ -174,10 +174,11 @@ def save_litert(path: Path, network: "keras.Model", card: Card, pictures: np.nda
         The card, which now names the converted network.
 
     Raises:
-        InputError: it cannot be converted.
+        InputError: it cannot be converted, or says something else.
     """
     content = convert(deployable(network))
-    check_litert(Network(content, str(path)), network, pictures, str(path))
+    found = Network(content, str(path)).probabilities(pictures)
+    require_near(found, probabilities(network, pictures), str(path), "`backbone`")
     return write_litert(path, content, card)
 
 
@@ -224,26 +225,16 @@ def _read_appended(content: bytes, name: str) -> tuple[int, Card]:
         raise InputError(f"{name}: damaged, or not of this project ({error}); {AGAIN}") from None
 
 
-def check_litert(network: Network, keras_network: "keras.Model", pictures: np.ndarray, name: str) -> float:
-    """Compare with the Keras network, picture by picture.
-
-    Args:
-        network: the converted one.
-        keras_network: what it was converted from.
-        pictures: uint8 `(n, size, size, 3)`.
-        name: what the user calls it.
-
-    Returns:
-        The largest difference of a probability.
+def require_near(found: np.ndarray, expected: np.ndarray, name: str, remedy: str) -> float:
+    """Return the largest difference of a probability from Keras'.
 
     Raises:
-        InputError: they differ by more than `TOLERANCE`.
+        InputError: it is more than `TOLERANCE`, or no number; the file is `name`, and `remedy` says what to choose.
     """
-    found, expected = network.probabilities(pictures), probabilities(keras_network, pictures)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:
         raise InputError(
-            f"{name}: its probabilities differ from Keras' by up to {difference:.2g}, more than {TOLERANCE:g}; "
-            "choose another `backbone`"
+            f"{name}: probabilities differ from Keras' by up to {difference:.2g}, more than {TOLERANCE:g}; "
+            f"choose another {remedy}"
         )
     return difference

@@ -129,8 +129,8 @@ def fingerprint(model: "keras.Model") -> str:
     return digest.hexdigest()
 
 
-def check_metrics(path: Path, card: Card) -> None:
-    """Check that metrics are those of the model that `card` describes, and of its pictures.
+def read_metrics(path: Path, card: Card) -> dict[str, Any]:
+    """Read metrics, and check that they are those of the model that `card` describes, and of its pictures.
 
     Raises:
         InputError: they are another model's, or none.
@@ -148,6 +148,7 @@ def check_metrics(path: Path, card: Card) -> None:
             raise InputError(
                 f"{path}: its {key} {found[key]} is not the {expected} of the model; `dvc repro` makes both"
             )
+    return dict(found)
 
 
 def load_safely(path: Path) -> "keras.Model":

@@ -8,6 +8,7 @@ import numpy as np
 
 from smallvision.errors import InputError, printable, run
 from smallvision.files import locked, sha256_of, write_text
+from smallvision.gallery import rank_mistakes
 from smallvision.loading import Pictures, own_errors
 from smallvision.manifest import Entry, Manifest, read_manifest
 from smallvision.modelfile import Card, load_model, probabilities, read_card
@@ -19,26 +20,6 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 SEED = 0  # of the folds
-
-
-def rank_suspects(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Find the pictures whose label is not what they most probably show, the least probable label first.
-
-    Args:
-        labels: integer array `(n,)`.
-        predicted: float array `(n, classes)`, probabilities that were predicted without knowing
-            the picture's label.
-
-    Returns:
-        Indices.
-
-    Source: the self-confidence ranking of C. Northcutt, L. Jiang and I. Chuang, "Confident
-    Learning: Estimating Uncertainty in Dataset Labels", JAIR 70 (2021).
-    """
-    given = predicted[np.arange(len(labels)), labels]
-    order = np.argsort(given, kind="stable")
-    suspects: np.ndarray = order[predicted.argmax(axis=1)[order] != labels[order]]
-    return suspects
 
 
 def cross_validate(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -102,7 +83,7 @@ def _suspects(entries: list[Entry], labels: np.ndarray, predicted: np.ndarray, c
             classes[int(predicted[index].argmax())],
             float(predicted[index].max()),
         )
-        for index in rank_suspects(labels, predicted).tolist()
+        for index in rank_mistakes(labels, predicted).tolist()
     ]
 
 

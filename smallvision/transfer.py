@@ -12,7 +12,7 @@ from smallvision.checkpoints import Checkpoints
 from smallvision.convnet import output_layer
 from smallvision.errors import ParameterError
 from smallvision.features import compute_features
-from smallvision.fitting import Fit, History, Subset, fit
+from smallvision.fitting import Fit, History, Subset, find_best, fit
 from smallvision.params import Augment
 
 
@@ -128,9 +128,8 @@ def _fit_top(
         options["report"] = lambda history: report([*first.history, *history])
     second = fit(lambda: first.model, *data, **options)
     history, earlier = [*first.history, *second.history], first.earlier + second.earlier
-    if second.rank > first.rank:
-        best_epoch = len(first.history) + second.best_epoch
-        return replace(second, best_epoch=best_epoch, history=history, earlier=earlier)
+    if find_best(history) > len(first.history):
+        return replace(second, history=history, earlier=earlier)
     first.model.set_weights(before)
     return replace(first, history=history, earlier=earlier)
 

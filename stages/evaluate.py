@@ -1,7 +1,6 @@
 """Stage evaluate: score the model on every test picture. Reads no parameter."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from smallvision.files import locked, sha256_of, write_csv, write_json
 from smallvision.loading import Pictures, own_errors
 from smallvision.manifest import Entry, Manifest, read_manifest
 from smallvision.modelcard import write_model_card
-from smallvision.modelfile import Card, check_metrics, load_model, probabilities, read_card
+from smallvision.modelfile import Card, load_model, probabilities, read_card, read_metrics
 from smallvision.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def evaluate(model: Path, training: Path, folder: Path, metrics: Path, plots: Pa
         InputError: model, metrics of its training and pictures do not belong together.
     """
     card = read_card(model)
-    check_metrics(training, card)
+    learned = read_metrics(training, card)
     manifest = read_manifest(folder / "manifest.json")
     check_fits(model, card, folder, manifest)
     entries = manifest.subset("test")
@@ -55,7 +54,7 @@ def evaluate(model: Path, training: Path, folder: Path, metrics: Path, plots: Pa
     rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
     write_json(metrics, {"source": manifest.source, "recipe": card.recipe, **card.ids, **rounded})
     print_classes(class_rows(labels, predicted, card.classes), plots / "classes.csv")
-    write_model_card(model.with_name("README.md"), card, json.loads(training.read_text(encoding="utf-8")), rounded)
+    write_model_card(model.with_name("README.md"), card, learned, rounded)
     print(
         f"evaluate: {card.recipe} on {manifest.source}: test accuracy {scores['acc']:.1%} "
         f"({scores['acc_low']:.1%} to {scores['acc_high']:.1%} at 95%) of {scores['n']} pictures"

@@ -1,8 +1,10 @@
 """Archives in every layout, and archives that must be refused."""
 
+import errno
 import struct
 import tracemalloc
 import zipfile
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -195,6 +197,12 @@ def test_only_one_archive_in_another_is_opened(tmp_path):
         path = write_zip(tmp_path / name, {"train.zip": path.read_bytes()})
     with pytest.raises(InputError, match=r"c\.zip/train\.zip: expected pictures of at least two classes"):
         verify(path, "c.zip")
+
+
+def test_permission_says_nothing_of_the_archive(tmp_path, monkeypatch):
+    monkeypatch.setattr(zipfile, "ZipFile", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(PermissionError), open_pictures(tmp_path / "a.zip"):
+        pass
 
 
 def test_a_flipped_byte_is_found_and_named(tmp_path):

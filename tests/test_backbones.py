@@ -1,11 +1,15 @@
 """Every base takes RGB in [0, 1], whatever its weights were trained with."""
 
+import errno
+import os
+from unittest.mock import Mock
+
 import keras
 import numpy as np
 import pytest
 
 from smallvision import backbones
-from smallvision.errors import InputError, ParameterError
+from smallvision.errors import InputError, NetworkError, ParameterError
 from smallvision.modelfile import fingerprint
 from tests.conftest import PARAMS, Project, assert_one_line, kaggle_members, write_zip
 
@@ -34,6 +38,11 @@ def original(name: str) -> keras.Model:
     return constructor(include_top=False, weights=None, input_shape=(size, size, 3), **base.options)
 
 
+def answers(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
+    """What `predict` returns, which would compile the model for two pictures."""
+    return np.asarray(model(pictures, training=False))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", backbones.BASES)
 def test_a_base_does_its_own_preprocessing_and_survives_saving(name, tmp_path):
@@ -42,13 +51,13 @@ def test_a_base_does_its_own_preprocessing_and_survives_saving(name, tmp_path):
     theirs.save_weights(tmp_path / "base.weights.h5")
     ours = backbones.build(name, str(tmp_path / "base.weights.h5"), size)
     pictures = np.random.default_rng(1).random((2, size, size, 3), np.float32)
-    expected = theirs.predict(MODULES[name].preprocess_input(pictures * 255), verbose=0)
-    found = ours.predict(pictures, verbose=0)
+    expected = answers(theirs, MODULES[name].preprocess_input(pictures * 255))
+    found = answers(ours, pictures)
     assert np.allclose(found, expected, atol=1e-3 * np.abs(expected).max())
     assert fingerprint(ours) == fingerprint(theirs)
     ours.save(tmp_path / "base.keras")
     again = backbones.build(str(tmp_path / "base.keras"), "imagenet", size)
-    assert np.allclose(again.predict(pictures, verbose=0), found, atol=1e-5 * np.abs(found).max())
+    assert np.allclose(answers(again, pictures), found, atol=1e-5 * np.abs(found).max())
 
 
 def test_every_base_keras_documents_is_checked():
@@ -102,6 +111,7 @@ def test_weights_that_cannot_be_downloaded_end_in_one_line(project: Project, tmp
     if kept == "half a file":  # which Keras, with no hash for it, would open for ever
         half.parent.mkdir(parents=True)
         half.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(1000))
+        os.utime(half, (0, 0))
     write_zip(project.archive, kaggle_members(8))
     recipe = "backbone: mobilenet_25, image_size: 64, weights: imagenet"
     project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", f"baseline: {{{{epochs: 1, {recipe}}}}}"))
@@ -114,3 +124,28 @@ def test_weights_that_cannot_be_downloaded_end_in_one_line(project: Project, tmp
     assert_one_line(result, 4, "train: weights of mobilenet_25: ", "mobilenet_2_5_224_tf_no_top.h5", "set the recipe's")
     assert not half.exists()
     assert ("cut off; downloading it again" in result.stdout) == (kept == "half a file")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EACCES, "Permission denied")],
+)
+def test_a_full_disk_is_no_matter_of_the_network(monkeypatch, error):
+    monkeypatch.setattr(backbones, "_with_imagenet", Mock(side_effect=error))
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", "nowhere")
+    with pytest.raises(type(error)):
+        backbones.build("mobilenet_25", "imagenet", SIZE)
+
+
+def test_a_download_that_another_process_may_be_writing_is_left(monkeypatch, tmp_path):
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
+    monkeypatch.setattr(backbones, "_with_imagenet", Mock(side_effect=OSError("truncated file")))
+    half = tmp_path / "models/half.h5"
+    half.parent.mkdir()
+    half.write_bytes(b"\x89HDF")
+    for is_new in (True, False):
+        with pytest.raises(NetworkError, match="mobilenet_25: truncated file; try again"):
+            backbones.build("mobilenet_25", "imagenet", SIZE)
+        assert half.exists() == is_new
+        if is_new:
+            os.utime(half, (0, 0))

@@ -1,6 +1,7 @@
 """A training that was ended goes on where it was, and ends as if it had never been."""
 
 import json
+import shutil
 import signal
 import sys
 import time
@@ -18,7 +19,7 @@ from smallvision.params import Augment
 from smallvision.residual import residual
 from smallvision.transfer import Head, Top, fit_on_base
 from stages import train as train_stage
-from tests.conftest import PARAMS, assert_one_line, kaggle_members, write_zip
+from tests.conftest import PARAMS, Project, assert_one_line, kaggle_members, write_zip
 from tests.test_fitting import SWAPPED, TRAIN, VALIDATION, tiny
 from tests.test_transfer import make_base
 
@@ -151,11 +152,17 @@ def test_with_every_state_damaged_it_starts_again(tmp_path, capsys, uninterrupte
     assert "going on after epoch 1 of 4" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def wholes():
+    """Trainings that nothing ended, by what they depend on."""
+    return {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 @pytest.mark.parametrize("augment", [None, Augment(flip=True)])
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adamw", "muon"])
-def test_both_phases_of_fine_tuning_go_on(tmp_path, monkeypatch, optimizer, augment, epochs):
+def test_both_phases_of_fine_tuning_go_on(tmp_path, monkeypatch, wholes, optimizer, augment, epochs):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def finetune(states=None):
@@ -164,11 +171,13 @@ def test_both_phases_of_fine_tuning_go_on(tmp_path, monkeypatch, optimizer, augm
             top=Top("two_conv", 1e-3, 2), epochs=2, optimizer=optimizer, checkpoints=states, **OPTIONS,
         )  # fmt: skip
 
-    whole = finetune()
+    key = optimizer, augment is None
+    if key not in wholes:
+        wholes[key] = finetune()
     states = Checkpoints(tmp_path / "states")
     end_after(epochs, lambda: finetune(states))
     again = finetune(states)
-    assert_equal(again, whole)
+    assert_equal(again, wholes[key])
     assert again.earlier > 0
     states.remove()
     assert not states.folder.exists()
@@ -227,6 +236,17 @@ LONGER = PARAMS.replace("train: 4, validation: 2", "train: 12, validation: 8").r
 )
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Project:
+    """A project whose training nothing ended."""
+    project = Project(tmp_path_factory.mktemp("undisturbed"))
+    write_zip(project.folder / "pictures.zip", kaggle_members(22))
+    project.write_params(text=LONGER)
+    for stage in (project.fetch, project.split, project.train):
+        assert stage().returncode == 0
+    return project
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop", "code", "moment"),
@@ -237,11 +257,8 @@ LONGER = PARAMS.replace("train: 4, validation: 2", "train: 12, validation: 8").r
         (signal.SIGINT, 130, "epoch-000002"),
     ],
 )
-def test_the_stage_goes_on_after_a_signal(project, stop, code, moment):
-    write_zip(project.folder / "pictures.zip", kaggle_members(22))
-    project.write_params(text=LONGER)
-    for stage in (project.fetch, project.split, project.train):
-        assert stage().returncode == 0
+def test_the_stage_goes_on_after_a_signal(undisturbed, project, stop, code, moment):
+    shutil.copytree(undisturbed.folder, project.folder, dirs_exist_ok=True)
     outputs = {name: (project.folder / name).read_text() for name in ("train.json", "history.csv")}
     for name in ("model.keras", "model.json", *outputs):
         (project.folder / name).unlink()

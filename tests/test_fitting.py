@@ -199,6 +199,8 @@ def test_the_step_size_first_rises_for_a_share_of_the_steps(compile_only):
     assert rates[:4] == pytest.approx([0, 1e-3 / 3, 2e-3 / 3, 1e-3])
     assert rates[3:] == sorted(rates[3:], reverse=True)
     assert rates[12] == pytest.approx(0, abs=1e-9)
+    optimizer = compile_only(schedule="cosine", warmup=0.99).optimizer  # the last step is left to fall
+    assert rate_after(optimizer, 11) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adamw", keras.optimizers.AdamW), ("muon", KernelMuon)])

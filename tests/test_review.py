@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from smallvision.convnet import baseline
+from smallvision.gallery import rank_mistakes
 from smallvision.manifest import Entry, Manifest
 from smallvision.modelfile import Card, average_over_mirror
 from smallvision.parts import to_features
-from smallvision.review import cross_validate, rank_suspects
+from smallvision.review import cross_validate
 from smallvision.review_page import Suspect, build_page
 from smallvision.transfer import Head, join
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, write_zip
@@ -25,8 +26,8 @@ CARD = Card("baseline", "drawn", "", ["cat", "dog"], 46, {}, "0123456789abcdef",
 
 def test_the_least_probable_label_is_first_and_what_fits_its_label_is_no_suspect():
     predicted = np.array([[0.9, 0.1], [0.4, 0.6], [0.05, 0.95], [0.2, 0.8], [0.55, 0.45]])
-    assert rank_suspects(np.array([0, 0, 0, 1, 1]), predicted).tolist() == [2, 1, 4]
-    assert rank_suspects(np.array([0, 1]), predicted[:2]).tolist() == []
+    assert rank_mistakes(np.array([0, 0, 0, 1, 1]), predicted).tolist() == [2, 1, 4]
+    assert rank_mistakes(np.array([0, 1]), predicted[:2]).tolist() == []
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -37,7 +38,7 @@ def test_cross_validation_finds_swapped_labels(classes):
     swapped = [3, 50, 77, 101]
     labels = truth.copy()
     labels[swapped] = (labels[swapped] + 1) % classes
-    assert sorted(rank_suspects(labels, cross_validate(features, labels))[:4]) == swapped
+    assert sorted(rank_mistakes(labels, cross_validate(features, labels))[:4]) == swapped
 
 
 @pytest.mark.parametrize("mirror", [False, True])
