@@ -245,7 +245,7 @@ def test_a_learning_curve(base: Repository):
     assert "--limits: expected at least 1, received 0" in base.run(*module, "--limits", "0", check=False)
     assert "--recipes: there is no 'othre'" in base.run(*module, "--recipes", "othre", check=False)
     outside = base.run(*module, "--limits", "2", check=False, GIT_DIR="nowhere")
-    assert outside.splitlines()[-1].startswith("learning_curve: `dvc repro --quiet split` failed, see above")
+    assert outside.splitlines()[-1].startswith("learning_curve: `git for-each-ref")
     base.change(**{"split.train": 0.5, "split.validation": 0.25, "split.test": 0.25})
     too_many = base.run(*module, "--limits", "4", "9", check=False)
     assert "learning_curve: --limits: 9 is more than the 8 training pictures of the largest class" in too_many
