@@ -197,6 +197,15 @@ def test_states_of_another_training_are_not_taken(tmp_path, monkeypatch):
     assert training_key(facts) != key
 
 
+@pytest.fixture(scope="module")
+def pictures_split(tmp_path_factory) -> Project:
+    project = Project(tmp_path_factory.mktemp("split"))
+    write_zip(project.folder / "pictures.zip", kaggle_members(8))
+    for stage in (project.fetch, project.split):
+        assert stage().returncode == 0
+    return project
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -206,9 +215,8 @@ def test_states_of_another_training_are_not_taken(tmp_path, monkeypatch):
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_a_changed_parameter_makes_it_another_training(project, monkeypatch, change):
-    write_zip(project.folder / "pictures.zip", kaggle_members(8))
-    assert project.fetch().returncode == 0
+def test_a_changed_parameter_makes_it_another_training(pictures_split, project, monkeypatch, change):
+    shutil.copytree(pictures_split.folder, project.folder, dirs_exist_ok=True)
     monkeypatch.chdir(project.folder)
     monkeypatch.setattr(sys, "argv", ["train", "data/pictures", "model.keras", "train.json", "history.csv"])
     monkeypatch.setattr(training, "import_tensorflow", lambda: None)  # it is; and this would set the environment
@@ -223,7 +231,7 @@ def test_a_changed_parameter_makes_it_another_training(project, monkeypatch, cha
     params = yaml.safe_load(path.read_text())
     for content in (params, params, params | change):
         path.write_text(yaml.safe_dump(content))
-        if not keys or "split" in change:
+        if len(keys) == 2 and "split" in change:
             assert project.split().returncode == 0
         with pytest.raises(StopIteration):
             train_stage.main()

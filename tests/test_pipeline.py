@@ -246,9 +246,15 @@ def test_a_learning_curve(base: Repository):
     assert "--recipes: there is no 'othre'" in base.run(*module, "--recipes", "othre", check=False)
     outside = base.run(*module, "--limits", "2", check=False, GIT_DIR="nowhere")
     assert outside.splitlines()[-1].startswith("learning_curve: `git for-each-ref")
-    base.change(**{"split.train": 0.5, "split.validation": 0.25, "split.test": 0.25})
-    too_many = base.run(*module, "--limits", "4", "9", check=False)
-    assert "learning_curve: --limits: 9 is more than the 8 training pictures of the largest class" in too_many
+
+
+def test_a_learning_curve_of_shares_has_no_point_beyond_the_last_picture(base: Repository):
+    base.change(**{"split.train": 0.75, "split.validation": 0.125, "split.test": 0.125})
+    command = [sys.executable, "-m", "smallvision.learning_curve", "--limits", "4", "7"]
+    too_many = base.run(*command, check=False)
+    assert too_many.splitlines()[-1].startswith(
+        "learning_curve: --limits: 7 is more than the 6 training pictures of the largest class"
+    )
 
 
 def test_metrics_and_plots_can_be_shown(base: Repository):
