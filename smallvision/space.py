@@ -21,6 +21,9 @@ from smallvision.training import input_size
 DIGITS = 3  # significant ones of a number that is drawn
 PARAMS = Path("params.yaml")
 SPLIT_ALREADY = ("source", "split")
+# Why a key may have no effect.
+REASON = "its own lr, batch_size and image_size go before the general ones, and other recipes' keys say nothing"
+REASONS = {"precision": "a pretrained base computes in float32", "tensorboard": "it only draws what a training does"}
 
 
 @dataclass(frozen=True)
@@ -205,10 +208,8 @@ def check(space: Space, text: str) -> None:
             for recipe, value in product(recipes, _values(found))
         }
         if len(trainings) < 2 or (key != "recipe" and len(trainings) == len(recipes)):
-            raise ParameterError(
-                f"-S {key}=…: has no effect on recipe {params_with(first, text).recipe}; "
-                "its own lr, batch_size and image_size go before the general ones, and other recipes' keys say nothing"
-            )
+            recipe = params_with(first, text).recipe
+            raise ParameterError(f"-S {key}=…: has no effect on recipe {recipe}; {REASONS.get(key, REASON)}")
 
 
 def _values(found: Interval | Choices) -> Sequence[str]:
