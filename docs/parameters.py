@@ -23,7 +23,7 @@ Made by `python -m docs.parameters` from `params.yaml` and [smallvision/params.p
 compares. A value outside its range, a misspelled key and a missing one end a stage with exit code 2 and one line that
 names the key.
 
-`dvc exp run -S KEY=VALUE` changes a key for one experiment: `-S lr=1e-4`, `-S split.train=500`,
+`dvc exp run -S KEY=VALUE` changes a key for one experiment: `-S lr=3e-4`, `-S split.train=500`,
 `-S recipes.augmented.dropout=0.3`. DVC accepts keys that stand in `params.yaml` only; of a recipe that lacks one, write
 the line into the file.
 """

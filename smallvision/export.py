@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import keras
 
 FORMATS = {"saved_model": "", "litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx", "features": ".tflite"}
-PACKAGES = ("onnx", "onnxruntime", "tf2onnx")  # of the extra `export`
+PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 COMPARED = 16  # pictures; of noise, where there are none
 REPRESENTATIVE = 200  # pictures on which the ranges of int8 are measured, and as many others to compare on
 INT8_TOLERANCE = 0.05  # mean difference of a probability
@@ -193,7 +193,7 @@ def main() -> None:
     if kind == "saved_model" and output.exists():
         raise ParameterError(f"{output}: exists; remove it, or choose another name")
     if kind == "onnx" and (missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]):
-        raise SurroundingsError(f'{", ".join(missing)}: not installed; `pip install "smallvision[export]"` does it')
+        raise SurroundingsError(f"{', '.join(missing)}: not installed; `make setup` does it")
     card = read_card(arguments.model)
     import_tensorflow()
     network = load_model(arguments.model, card)

@@ -239,4 +239,4 @@ def test_onnx_packages_that_are_missing_are_named_with_the_remedy(project: Proje
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=project.folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
-    assert_one_line(result, 5, 'export: onnx: not installed; `pip install "smallvision[export]"` does it')
+    assert_one_line(result, 5, "export: onnx: not installed; `make setup` does it")
