@@ -15,10 +15,13 @@ import keras
 import numpy as np
 
 from benchmarks.kernels import by_turns
-from smallvision import answers, calibration, export, modelfile, transfer
-from smallvision.inputs import find, read
-from smallvision.litert import read_litert
-from smallvision.pictures import to_input
+from smallvision.commands import export
+from smallvision.data.pictures.decoding import to_input
+from smallvision.models import keras_file as modelfile
+from smallvision.models.litert import read_litert
+from smallvision.serving import prediction as answers
+from smallvision.serving.inputs import find, read
+from smallvision.training import calibration, transfer
 
 BATCH = 32  # of Keras' `predict`
 ONCE = 20  # pictures a turn, one after the other

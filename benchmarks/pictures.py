@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smallvision.manifest import Entry, Manifest, write_manifest
-from smallvision.sources.drawn import DRAWN, draw_picture
+from smallvision.data.pictures.manifest import Entry, Manifest, write_manifest
+from smallvision.data.sources.drawn import DRAWN, draw_picture
 
 DISTINCT = 100  # of a class; the others are hard links to them, since only their number counts
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from smallvision.augment import augmented_views
-from smallvision.params import read_params
-from smallvision.sheet import draw_augmentation
-from smallvision.sources.drawn import DRAWN, draw_picture
+from smallvision.core.params import read_params
+from smallvision.data.pictures.sheet import draw_augmentation
+from smallvision.data.sources.drawn import DRAWN, draw_picture
+from smallvision.training.augment import augmented_views
 
 SIZE, EPOCHS = 150, 6
 TARGET = Path("docs/augmentation.png")

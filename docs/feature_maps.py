@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from smallvision.errors import InputError, run
-from smallvision.modelfile import Card, load_model, probabilities, read_card
-from smallvision.pictures import to_input
-from smallvision.quiet import import_tensorflow
-from smallvision.sources.drawn import DRAWN, SEED, SPECIES, draw_picture
+from smallvision.core.errors import InputError, run
+from smallvision.data.pictures.decoding import to_input
+from smallvision.data.sources.drawn import DRAWN, SEED, SPECIES, draw_picture
+from smallvision.models.keras_file import Card, load_model, probabilities, read_card
+from smallvision.models.quiet_tensorflow import import_tensorflow
 
 if TYPE_CHECKING:
     import keras

@@ -12,8 +12,8 @@ from typing import Any
 import ruamel.yaml
 from pydantic import TypeAdapter
 
-from smallvision import params
-from smallvision.files import write_text
+from smallvision.core import params
+from smallvision.core.files import write_text
 
 TARGET = Path("docs/parameters.md")
 HEADER = """\

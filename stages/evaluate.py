@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smallvision.errors import InputError, run, shorten
-from smallvision.files import locked, sha256_of, write_csv, write_json
-from smallvision.loading import Pictures, own_errors
-from smallvision.manifest import Entry, Manifest, read_manifest
-from smallvision.modelcard import write_model_card
-from smallvision.modelfile import Card, load_model, probabilities, read_card, read_metrics
-from smallvision.quiet import import_tensorflow
+from smallvision.core.errors import InputError, run, shorten
+from smallvision.core.files import locked, sha256_of, write_csv, write_json
+from smallvision.data.pictures.loading import Pictures, own_errors
+from smallvision.data.pictures.manifest import Entry, Manifest, read_manifest
+from smallvision.evaluation.modelcard import write_model_card
+from smallvision.models.keras_file import Card, load_model, probabilities, read_card, read_metrics
+from smallvision.models.quiet_tensorflow import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
-    from smallvision.gallery import Answers
-    from smallvision.scores import ClassRow
+    from smallvision.evaluation.gallery import Answers
+    from smallvision.evaluation.scores import ClassRow
 
 SHOWN_CLASSES = 20  # on the terminal
 
@@ -39,9 +39,9 @@ def evaluate(model: Path, training: Path, folder: Path, metrics: Path, plots: Pa
     labels = np.array(manifest.labels("test"))
 
     import_tensorflow()
-    from smallvision.curves import write_curves
-    from smallvision.gallery import Answers
-    from smallvision.scores import class_rows, score
+    from smallvision.evaluation.curves import write_curves
+    from smallvision.evaluation.gallery import Answers
+    from smallvision.evaluation.scores import class_rows, score
 
     network = load_model(model, card)
     with own_errors(pictures):
@@ -94,8 +94,8 @@ def prediction_rows(
 
 def draw_pictures(folder: Path, answers: "Answers", network: "keras.Model", pictures: Pictures) -> None:
     """Draw the worst mistakes, and where the network looked in some right and wrong pictures."""
-    from smallvision import gallery
-    from smallvision.gradcam import gradcam
+    from smallvision.evaluation import gallery
+    from smallvision.evaluation.gradcam import gradcam
 
     worst, right = answers.worst_mistakes(gallery.MISTAKES), answers.some_right(gallery.EXPLAINED)
     chosen = np.concatenate([worst, right])

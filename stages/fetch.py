@@ -5,10 +5,11 @@ import difflib
 import os
 from pathlib import Path
 
-from smallvision import archives, sources
-from smallvision.errors import InputError, ParameterError, run
-from smallvision.files import locked, replacing
-from smallvision.params import read_params
+from smallvision.core.errors import InputError, ParameterError, run
+from smallvision.core.files import locked, replacing
+from smallvision.core.params import read_params
+from smallvision.data.sources import archives
+from smallvision.data.sources import names as sources
 
 
 def fetch(source: str, target: Path) -> None:
@@ -19,23 +20,23 @@ def fetch(source: str, target: Path) -> None:
     """
     downloaded = source == "microsoft" or sources.is_address(source)
     if source == "drawn":
-        from smallvision.sources import drawn
+        from smallvision.data.sources import drawn
 
         drawn.draw_archive(target)
     elif source == "drawn3":
-        from smallvision.sources import drawn
+        from smallvision.data.sources import drawn
 
         drawn.draw_archive(target, drawn.DRAWN3, drawn.FOLDERS)
     elif source == "kaggle":
-        from smallvision.sources import kaggle
+        from smallvision.data.sources import kaggle
 
         kaggle.download(target)
     elif downloaded:
-        from smallvision.sources import url
+        from smallvision.data.sources import url
 
         url.download(url.MICROSOFT if source == "microsoft" else source, target)
     else:
-        from smallvision.sources import local
+        from smallvision.data.sources import local
 
         try:
             path = Path(source).expanduser()

@@ -14,15 +14,15 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from smallvision import sources
-from smallvision.archives import Member, PictureArchive, open_pictures
-from smallvision.duplicates import Fingerprint, fingerprint, group_duplicates
-from smallvision.errors import InputError, printable, run
-from smallvision.files import locked, require_space, sha256_of
-from smallvision.manifest import SUBSETS, Entry, Manifest, write_manifest
-from smallvision.params import Split, read_params
-from smallvision.pictures import PictureError, decode
-from smallvision.subsets import assign, assign_by_share, sizes_by_share
+from smallvision.core.errors import InputError, printable, run
+from smallvision.core.files import locked, require_space, sha256_of
+from smallvision.core.params import Split, read_params
+from smallvision.data.pictures.decoding import PictureError, decode
+from smallvision.data.pictures.manifest import SUBSETS, Entry, Manifest, write_manifest
+from smallvision.data.sources import names as sources
+from smallvision.data.sources.archives import Member, PictureArchive, open_pictures
+from smallvision.data.splitting.duplicates import Fingerprint, fingerprint, group_duplicates
+from smallvision.data.splitting.subsets import assign, assign_by_share, sizes_by_share
 
 MAX_NAME = 200  # bytes; file systems take 255
 MAX_LISTED = 5  # classes that are named each on the terminal

@@ -7,10 +7,10 @@ Reads `seed`, `train_limit`, `image_size`, `recipe`, `lr`, `batch_size`, `class_
 import argparse
 from pathlib import Path
 
-from smallvision.errors import run
-from smallvision.files import locked
-from smallvision.params import read_params
-from smallvision.training import train
+from smallvision.core.errors import run
+from smallvision.core.files import locked
+from smallvision.core.params import read_params
+from smallvision.training.run import train
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smallvision.quiet import LEVEL
+from smallvision.models.quiet_tensorflow import LEVEL
 
 # On a machine that is busy, a time limit fails what is right.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -153,7 +153,7 @@ def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words:
 
 def save_model(path: Path, network: object, **facts: object) -> object:
     """Save a network with a card, as `train` does; `facts` replace what it says."""
-    from smallvision import modelfile
+    from smallvision.models import keras_file as modelfile
 
     said = {"recipe": "r", "source": "s", "pictures": "", "classes": ["cat", "dog"], "image_size": 46, "parameters": {}}
     return modelfile.save_model(path, network, **said | facts)

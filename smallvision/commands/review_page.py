@@ -1,0 +1,147 @@
+"""The page of `review`: one HTML file with its pictures inside."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from smallvision.core.errors import printable
+from smallvision.data.pictures.decoding import decode
+from smallvision.data.pictures.manifest import Entry, Manifest
+from smallvision.models.keras_file import Card
+
+THUMBNAIL = 200  # pixels
+HELD_OUT = """The model was not trained on these. A wrong label here makes the accuracy that is reported wrong."""
+TRAIN = """The model may have learned wrong labels of these, so each was judged by logistic regressions on the model's
+features that were fitted to other training pictures. A wrong label here teaches the model the wrong thing."""
+DUPLICATES = """They look the same, mirrored ones included, and were kept in one subset, so no copy of a training
+picture is in the test set. Copies with different labels come first: one of the labels is wrong, or both are right."""
+STYLE = """
+body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 1120px; padding: 0 1rem; color: #222; }
+h2 { border-bottom: 1px solid #bbb; margin-top: 2.5rem; }
+.row { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0; align-items: flex-end; }
+.group { border-left: 3px solid #bbb; padding-left: 1rem; }
+figure { margin: 0; width: 200px; }
+img { max-width: 100%; display: block; }
+figcaption, td { font-size: 13px; overflow-wrap: anywhere; }
+td { padding: 0.2rem 1rem 0.2rem 0; vertical-align: top; }
+.path { color: #555; }
+"""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A picture that is likelier to show something else than its label says."""
+
+    entry: Entry
+    given: float
+    predicted: str
+    probability: float
+
+    def __str__(self) -> str:
+        return f"{self.entry.path}: labelled {self.entry.label} ({self.given:.1%}), rather {self.verdict}"
+
+    @property
+    def verdict(self) -> str:
+        """What it most probably shows."""
+        return f"{self.predicted} ({self.probability:.1%})"
+
+
+def build_page(
+    folder: Path,
+    manifest: Manifest,
+    card: Card,
+    held_out: Sequence[Suspect],
+    train: Sequence[Suspect] | None,
+    top: int,
+) -> str:
+    """Return the page as HTML; every name in it is escaped.
+
+    Args:
+        folder: `data/pictures`.
+        manifest: its manifest.
+        card: of the model that judged.
+        held_out: likely label errors of validation and test, the likeliest first.
+        train: those of the training pictures; None if there are too few to tell.
+        top: how many of each to show.
+    """
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Review of {_text(manifest.source)}</title>
+<style>{STYLE}</style>
+<h1>Pictures to look at</h1>
+<p>{len(manifest.pictures)} pictures of {_text(manifest.source)}, judged by the model {_text(card.recipe)}
+({_text(card.weights[:12])}). These are guesses for a person to decide on; nothing was altered. To correct a label,
+move or rename the picture in the source, and run the pipeline again (<code>dvc repro -f fetch</code>).</p>
+{_suspects("Likely label errors, validation and test", HELD_OUT, folder, held_out, top)}
+{_suspects("Likely label errors, train", TRAIN, folder, train, top)}
+{_duplicates(folder, manifest)}
+{_rejected(manifest)}
+</html>
+"""
+
+
+def _suspects(title: str, text: str, folder: Path, suspects: Sequence[Suspect] | None, top: int) -> str:
+    if suspects is None:
+        return (
+            f"<h2>{title}: unknown</h2>\n<p>A class has only one training picture, so none can be judged by others.</p>"
+        )
+    figures = [
+        _figure(
+            folder,
+            suspect.entry,
+            f"labelled <b>{_text(suspect.entry.label)}</b> ({suspect.given:.1%})<br>rather "
+            f"<b>{_text(suspect.verdict)}</b>",
+        )
+        for suspect in suspects[:top]
+    ]
+    shown = f", the first {top} shown" if len(suspects) > top else ""
+    return (
+        f"<h2>{title}: {len(suspects)}{shown}</h2>\n<p>{text}</p>\n"
+        f'<div class="row">\n{"".join(figures) or "<p>None.</p>"}</div>'
+    )
+
+
+def _duplicates(folder: Path, manifest: Manifest) -> str:
+    entries = {entry.source: entry for entry in manifest.pictures}
+    groups = sorted(manifest.duplicates, key=lambda group: group not in manifest.conflicts)
+    rows = [
+        '<div class="row group">\n'
+        + "".join(_figure(folder, entries[source], f"<b>{_text(entries[source].label)}</b>") for source in group)
+        + "</div>"
+        for group in groups
+    ]
+    return f"<h2>Duplicates: {len(groups)} groups, {len(manifest.conflicts)} with different labels</h2>\n" + (
+        f"<p>{DUPLICATES}</p>\n" + "\n".join(rows) if rows else "<p>None.</p>"
+    )
+
+
+def _rejected(manifest: Manifest) -> str:
+    return f"<h2>Rejected: {len(manifest.rejected)}</h2>\n" + (
+        _table((row["source"], row["reason"]) for row in manifest.rejected) if manifest.rejected else "<p>None.</p>"
+    )
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    lines = "\n".join(f"<tr><td>{_text(name)}</td><td>{_text(reason)}</td></tr>" for name, reason in rows)
+    return f"<table>\n{lines}\n</table>"
+
+
+def _figure(folder: Path, entry: Entry, caption: str) -> str:
+    picture = decode((folder / entry.path).read_bytes())
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=80)
+    encoded = base64.b64encode(data.getvalue()).decode()
+    return (
+        f'<figure><img src="data:image/jpeg;base64,{encoded}" alt=""><figcaption>{caption}<br>'
+        f'<span class="path">{_text(entry.path)}</span></figcaption></figure>\n'
+    )
+
+
+def _text(text: str) -> str:
+    return escape(printable(text))

@@ -1,0 +1,156 @@
+"""An archive behind an http(s) address."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import urllib3
+from tqdm import tqdm
+
+from smallvision.core.errors import NetworkError, ParameterError
+from smallvision.core.files import require_space, write_json
+
+# The same pictures as Kaggle's, without an account; some files of it are damaged.
+MICROSOFT = (
+    "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
+)
+TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
+PIECE = 2**16  # bytes; what is lost when the connection breaks
+ATTEMPTS = 5  # in a row without getting any further
+BACK_OFF = 0.5  # seconds, doubled each time
+MAX_RETRY_AFTER = 120  # seconds that a server may ask us to wait
+BY_HAND = "or download the archive yourself and set `source` to the file"
+
+
+def download(address: str, target: Path) -> None:
+    """Download a zip archive, going on where a broken connection or an earlier run stopped.
+
+    What has come so far lies in `download` beside the target, and in `download.json` of which
+    address and version it is.
+
+    Raises:
+        ParameterError: no valid address.
+        NetworkError: the server refused, sent no zip, or the connection broke too often.
+        SurroundingsError: the disk has too little space.
+    """
+    shown = _without_secrets(address)
+    part, note = target.with_name("download"), target.with_name("download.json")
+    validator = _validator_of(part, note, shown)
+    try:
+        _receive(address, shown, part, note, validator)
+        os.replace(part, target)
+    finally:
+        if not (part.is_file() and part.stat().st_size):
+            part.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
+
+
+def _receive(address: str, shown: str, part: Path, note: Path, validator: str | None) -> None:
+    attempts, furthest = 0, 0
+    with requests.Session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
+        retry = urllib3.Retry(
+            total=ATTEMPTS,
+            connect=0,
+            read=0,
+            other=0,
+            backoff_factor=BACK_OFF,
+            retry_after_max=MAX_RETRY_AFTER,
+            status_forcelist=(429, 500, 502, 503, 504),
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
+        while True:
+            received = part.stat().st_size
+            # Only a server that names its version can be asked for the rest of the same file.
+            ask: dict[str, str] = (
+                {"Range": f"bytes={received}-", "If-Range": validator} if received and validator else {}
+            )
+            try:
+                # Compressed on the way, a range would count other bytes than the file's.
+                headers = {"Accept-Encoding": "identity", **ask}
+                with session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
+                    start = _start(response, shown, received, part)
+                    validator = _validator(response)
+                    write_json(note, {"address": shown, "validator": validator})
+                    bar.total, bar.n = start + _length(response) or None, start
+                    with part.open("ab") as file:
+                        for piece in response.iter_content(PIECE):
+                            file.write(piece)
+                            bar.update(len(piece))
+                            if file.tell() > furthest:  # a server that starts over makes no progress
+                                attempts, furthest = 0, file.tell()
+                return
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+                attempts += 1
+                if attempts == ATTEMPTS:
+                    raise NetworkError(f"{shown}: {reason_of(error)}; try again later, {BY_HAND}") from None
+                time.sleep(BACK_OFF * 2**attempts)
+            except (requests.RequestException, UnicodeError) as error:
+                raise NetworkError(f"{shown}: {reason_of(error)}; check the address, {BY_HAND}") from None
+
+
+def _validator_of(part: Path, note: Path, shown: str) -> str | None:
+    """Return the version of what an earlier run left of the same address; of anything else, nothing is kept."""
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+        if part.is_file() and content["address"] == shown and isinstance(content["validator"], str):
+            return str(content["validator"])
+    except (OSError, ValueError, TypeError, KeyError):  # no note, or none of ours: nothing to go on from
+        pass
+    part.write_bytes(b"")
+    return None
+
+
+def _start(response: requests.Response, shown: str, received: int, part: Path) -> int:
+    """Check a response before its body is read; return the byte its body starts at."""
+    status = response.status_code
+    if status == 416:  # nothing behind what is here already: an earlier run ended right after the last byte
+        part.write_bytes(b"")
+        raise requests.ConnectionError("no such range")
+    if status not in (200, 206):
+        remedy = {401: "it wants a login", 403: "it wants a login", 404: "check the address"}.get(status, "try later")
+        raise NetworkError(f"{shown}: the server answered {status} {response.reason}; {remedy}, {BY_HAND}")
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise NetworkError(f"{shown}: expected a zip archive, received a web page; open it in a browser, {BY_HAND}")
+    start = received
+    if status == 200 or not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
+        part.write_bytes(b"")  # the whole file, or another part than asked for: never append
+        start = 0
+    if status == 206 and not start:
+        raise requests.ConnectionError("the server sent another part than asked for")
+    require_space(part.parent, _length(response))
+    return start
+
+
+def _length(response: requests.Response) -> int:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else 0
+
+
+def _validator(response: requests.Response) -> str | None:
+    tag = response.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _without_secrets(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise ParameterError(f"params.yaml: source: no valid address: {error}") from None
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path.split(';')[0]}"
+
+
+def reason_of(error: Exception) -> str:
+    # In the middle of a body, requests calls a timeout a ConnectionError.
+    if any(isinstance(e, (requests.Timeout, urllib3.exceptions.ReadTimeoutError)) for e in (error, *error.args)):
+        return "the server does not answer"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke"
+    return "no connection" if isinstance(error, requests.ConnectionError) else type(error).__name__

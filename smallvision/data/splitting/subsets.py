@@ -1,0 +1,117 @@
+"""Which picture goes to which subset, so that no two subsets share what a picture shows."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from smallvision.core.errors import InputError
+from smallvision.data.pictures.manifest import SUBSETS
+
+
+def sizes_by_share(count: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Share a class's pictures out.
+
+    Each subset gets its share rounded down, but at least one picture; those still left go one each
+    to the subsets that lost most by rounding.
+
+    Args:
+        count: pictures of the class, at least three.
+        shares: of each subset; only their proportions count.
+
+    Source: the largest remainder method, known from elections.
+    """
+    whole = math.fsum(shares.values())
+    quotas = {subset: count * shares[subset] / whole for subset in SUBSETS}
+    sizes = {subset: max(math.floor(quota), 1) for subset, quota in quotas.items()}
+    while (more := count - sum(sizes.values())) != 0:
+        if more > 0:
+            sizes[max(SUBSETS, key=lambda subset: quotas[subset] - sizes[subset])] += 1
+        else:  # taken back from who got most beyond its share, but not its only one
+            several = [subset for subset in SUBSETS if sizes[subset] > 1]
+            sizes[min(several, key=lambda subset: quotas[subset] - sizes[subset])] -= 1
+    return sizes
+
+
+def assign_by_share(
+    labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, Mapping[str, int]]
+) -> list[str]:
+    """Give every picture its subset, so that no group of duplicates is in two and every class is in each.
+
+    Groups come first, the largest first, then the other pictures in order. Each goes whole to the
+    first subset with room for it, or to the one where least is lacking; but where a class has no
+    more of them left than subsets without it, to one of those. So the sizes are kept exactly, unless
+    copies are so many that they cannot be.
+
+    Args:
+        labels: the class of each picture, class by class.
+        groups: indices of pictures that show the same.
+        sizes: per class, the pictures of each subset, at least one.
+
+    Raises:
+        InputError: a class has too many copies to be in every subset.
+    """
+    grouped = {index for group in groups for index in group}
+    units = [*sorted(groups, key=len, reverse=True), *([index] for index in range(len(labels)) if index not in grouped)]
+    classes = [Counter(labels[index] for index in unit) for unit in units]
+    left = Counter(label for counts in classes for label in counts)
+    room = {label: dict(sizes[label]) for label in sizes}
+    without = {label: set(SUBSETS) for label in sizes}
+    subsets = [""] * len(labels)
+    for unit, counts in zip(units, classes, strict=True):
+        urgent = [label for label in counts if left[label] <= len(without[label])]
+        ranks = {
+            subset: (
+                sum(subset in without[label] for label in urgent),
+                min(0, *(room[label][subset] - count for label, count in counts.items())),
+            )
+            for subset in SUBSETS
+        }
+        home = max(SUBSETS, key=lambda subset, ranks=ranks: ranks[subset])  # type: ignore[misc]
+        for index in unit:
+            subsets[index] = home
+        for label, count in counts.items():
+            left[label] -= 1
+            room[label][home] -= count
+            without[label].discard(home)
+    for label, missing in without.items():
+        if missing:
+            raise InputError(
+                f"copies of a picture stay in one subset, which leaves none of {label} for "
+                f"{' and '.join(subset for subset in SUBSETS if subset in missing)}; remove copies, or add pictures"
+            )
+    return subsets
+
+
+def assign(labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, int]) -> list[str]:
+    """Give every picture its subset, so that no group of duplicates is in two.
+
+    Per class and in order, the first `sizes["train"]` pictures go to train, and so on. A duplicate
+    follows the first of its group; in exchange the last picture without duplicates, of that subset
+    and the same class, takes its place.
+
+    Args:
+        labels: the class of each picture, class by class, `sum(sizes.values())` of each.
+        groups: indices of pictures that show the same.
+        sizes: pictures per class of each subset.
+
+    Raises:
+        InputError: too many duplicates for that.
+    """
+    by_number = [subset for subset in SUBSETS for _ in range(sizes[subset])]
+    subsets = by_number * len(set(labels))
+    grouped = {index for group in groups for index in group}
+    for group in groups:
+        home = min((subsets[index] for index in group), key=SUBSETS.index)
+        for index in group:
+            if subsets[index] == home:
+                continue
+            for other in reversed(range(len(labels))):
+                if labels[other] == labels[index] and subsets[other] == home and other not in grouped:
+                    subsets[other], subsets[index] = subsets[index], home
+                    break
+            else:
+                raise InputError(
+                    f"{len(grouped)} pictures are copies of others, too many to keep each group in one subset; "
+                    f"remove copies, or raise the count {home} of `split`"
+                )
+    return subsets

@@ -1,0 +1,178 @@
+"""Pretrained convolutional bases. Each takes RGB in [0, 1]; its own preprocessing is part of it."""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from smallvision.core.errors import InputError, NetworkError, ParameterError, printable, surroundings_of
+from smallvision.models.keras_file import load_safely
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base of `keras.applications`.
+
+    `scaling` is what its weights were trained with: `caffe` (BGR, ImageNet's mean subtracted), `tf`
+    ([-1, 1]), or `own` (scaled inside, from [0, 255]). `image_size` is the size they were trained at.
+    """
+
+    constructor: str
+    scaling: Literal["caffe", "tf", "own"]
+    image_size: int = 224
+    options: dict[str, float] = field(default_factory=dict)
+
+
+# Names as in Keras' documentation; the number after a name is the width (`alpha`) in percent.
+BASES = {
+    "vgg16": Base("VGG16", "caffe"),
+    "mobilenet": Base("MobileNet", "tf"),
+    "mobilenet_25": Base("MobileNet", "tf", options={"alpha": 0.25}),
+    "mobilenet_v2": Base("MobileNetV2", "tf"),
+    "mobilenet_v3_small": Base("MobileNetV3Small", "own"),
+    "mobilenet_v3_large": Base("MobileNetV3Large", "own"),
+    "efficientnet_v2_b0": Base("EfficientNetV2B0", "own"),
+    "convnext_tiny": Base("ConvNeXtTiny", "own"),
+    "xception": Base("Xception", "tf", image_size=299),
+    "resnet50_v2": Base("ResNet50V2", "tf"),
+}
+WRITING = 10  # seconds; a download that grew since then may be another process's
+IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, Simonyan & Zisserman 2015
+
+
+def check(backbone: str, weights: str) -> None:
+    """Check names and paths, without importing TensorFlow.
+
+    Raises:
+        ParameterError: `backbone` is neither a known name nor a `.keras` file, or `weights` is
+            neither `imagenet` nor a file.
+    """
+    if backbone not in BASES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
+        raise ParameterError(
+            f"params.yaml: backbone: expected a .keras file or one of {', '.join(BASES)}; received {backbone!r}"
+        )
+    if weights != "imagenet" and not Path(weights).is_file():
+        raise ParameterError(f"params.yaml: weights: expected imagenet or a weights file; {weights!r} is no file here")
+
+
+def default_image_size(backbone: str) -> int | None:
+    """Return the side in pixels that a named base was trained at; None for a file."""
+    return BASES[backbone].image_size if backbone in BASES else None
+
+
+def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
+    """Build a base and load its weights.
+
+    Args:
+        backbone: a key of `BASES`, or the path of a `.keras` file whose input is RGB in [0, 1].
+        weights: `imagenet` (downloaded by Keras and kept in its cache), or a path; of no effect for
+            a `.keras` file, which holds its own.
+        image_size: side of the input, pixels.
+
+    Returns:
+        A flat model `(batch, image_size, image_size, 3)` -> `(batch, height, width, channels)`.
+
+    Raises:
+        InputError: a file does not fit the base.
+        NetworkError: the weights cannot be downloaded.
+    """
+    if backbone not in BASES:
+        return _load(Path(backbone), image_size)
+    import keras
+
+    base = BASES[backbone]
+    picture = keras.Input((image_size, image_size, 3), name="picture")
+    constructor = getattr(keras.applications, base.constructor)
+    options = {"include_top": False, "input_tensor": _scale(picture, base.scaling), **base.options}
+    if weights == "imagenet":
+        try:
+            try:
+                return _with_imagenet(constructor, options)
+            except OSError:  # from opening the file; a failed download is a bare Exception
+                if not _delete_cut_downloads():
+                    raise
+                return _with_imagenet(constructor, options)
+        # Keras raises a bare Exception that names the address.
+        except Exception as error:
+            if surroundings_of(error):
+                raise
+            reason = " ".join(str(error).split())
+            raise NetworkError(
+                f"weights of {backbone}: {reason}; try again, or download that file yourself and set the recipe's "
+                "`weights` to it"
+            ) from None
+    model = constructor(weights=None, **options)
+    # Of a file that fits in part, Keras may only warn that the rest keeps its random weights.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model.load_weights(weights)
+        except (ValueError, OSError, KeyError) as error:
+            reason = " ".join(str(error).split()).split(" Target variable:")[0]
+            raise InputError(f"{weights}: no weights of {backbone}: {reason}") from None
+    if caught:
+        raise InputError(f"{weights}: not all weights of {backbone}: {caught[0].message}")
+    return model
+
+
+def _with_imagenet(constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
+    with warnings.catch_warnings():
+        # At a side it has no weights for, MobileNet says that it takes those of 224: they are meant.
+        warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
+        return constructor(weights="imagenet", **options)
+
+
+def _delete_cut_downloads() -> bool:
+    """Delete the weights in Keras' cache that cannot be opened; tell whether there were any.
+
+    Keras writes a download in place, and where it has no hash (MobileNet) it takes what a killed run left for whole.
+    """
+    import h5py
+    from keras.src.backend.config import keras_home  # there is no public name
+
+    found = False
+    for file in Path(keras_home(), "models").glob("*.h5"):
+        if time.time() - file.stat().st_mtime < WRITING:
+            continue
+        try:
+            h5py.File(file).close()
+        except OSError:
+            print(printable(f"{file}: cut off; downloading it again"), flush=True)
+            file.unlink()
+            found = True
+    return found
+
+
+def _scale(picture: "keras.KerasTensor", scaling: str) -> "keras.KerasTensor":
+    from keras import layers
+
+    if scaling == "tf":
+        return layers.Rescaling(2.0, -1.0)(picture)
+    if scaling == "own":
+        return layers.Rescaling(255.0)(picture)
+    centred = layers.Rescaling(255.0, [-mean for mean in IMAGENET_MEAN])(picture)
+    return centred[..., ::-1]
+
+
+def _load(path: Path, image_size: int) -> "keras.Model":
+    import keras
+
+    model = load_safely(path)
+    taken, given = model.inputs[0].shape[1:], model.outputs[0].shape[1:]
+    wanted = (image_size, image_size, 3)
+    fits = len(taken) == 3 and all(side in (None, want) for side, want in zip(taken, wanted, strict=True))
+    if not fits or len(model.inputs) != 1 or len(given) != 3:
+        raise InputError(
+            f"{path}: expected a base from {image_size}x{image_size} RGB to (height, width, channels); "
+            f"received {taken} to {given}"
+        )
+    picture = keras.Input((image_size, image_size, 3), name="picture")
+    # New layers behind an input of fixed size: of a layer that is called twice, `input` is the first.
+    clone = keras.models.clone_model(model, input_tensors=keras.tree.map_structure(lambda _: picture, model.input))
+    clone.set_weights(model.get_weights())
+    return clone

@@ -1,0 +1,60 @@
+"""TensorFlow and LiteRT without their start-up messages."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from smallvision.core.errors import SurroundingsError, UserError
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow, keeping its messages about CUDA and oneDNN off the terminal.
+
+    Part of them is written before TensorFlow reads its own log level (tensorflow#100442).
+    Whoever sets TF_CPP_MIN_LOG_LEVEL sees every message that level lets through.
+
+    Raises:
+        SurroundingsError: it cannot be loaded, for want of memory for example.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if LEVEL in os.environ:
+        return
+    os.environ[LEVEL] = "3"
+    with stderr_put_aside():
+        try:
+            import tensorflow  # noqa: F401
+        except ImportError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise SurroundingsError(
+                f"TensorFlow cannot be loaded: {reason}; free some memory, or install again"
+            ) from error
+
+
+@contextmanager
+def stderr_put_aside() -> Iterator[None]:
+    """Keep what libraries write straight to file descriptor 2 off the terminal.
+
+    It is shown after all if the block fails with anything but a `UserError` of ours or an interruption.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+            sys.stderr.flush()
+        except (UserError, KeyboardInterrupt):
+            raise
+        except BaseException:
+            os.dup2(stderr, 2)
+            messages.seek(0)
+            shutil.copyfileobj(messages, sys.stderr.buffer)
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,99 @@
+"""The pictures that a person names: files, folders, patterns, addresses."""
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from smallvision.core.errors import InputError, NetworkError, ParameterError
+from smallvision.data.pictures.decoding import PictureError
+from smallvision.data.sources.archives import MAX_PICTURE_BYTES, SUFFIXES, natural_key
+from smallvision.data.sources.names import is_address
+
+
+def find(given: Sequence[str], *, allow_urls: bool) -> list[str]:
+    """Return what the arguments stand for, in their order.
+
+    A folder stands for the pictures in it and below, hidden ones left out, in natural order; a pattern (`*`, `?`,
+    `[…]`, and `**` for any folders) that is no file's name, for what it matches.
+
+    Raises:
+        ParameterError: an address, and they are not allowed.
+        InputError: a folder without pictures, or a pattern that matches nothing.
+    """
+    found: list[str] = []
+    for name in given:
+        if is_address(name):
+            if not allow_urls:
+                raise ParameterError(f"{name}: add --allow-urls to have addresses fetched")
+            found.append(name)
+        elif os.path.lexists(name) or not glob.has_magic(name):
+            found += _below(name) if Path(name).is_dir() else [name]
+        else:
+            matches = sorted(glob.glob(name, recursive=True), key=natural_key)  # noqa: PTH207 (a pattern may be absolute)
+            if not matches:
+                raise InputError(f"{name}: no such file, and nothing that it matches as a pattern")
+            for match in matches:
+                found += _below(match) if Path(match).is_dir() else [match]
+    return found
+
+
+def _below(folder: str) -> list[str]:
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        # Hidden folders hold thumbnails and the like; macOS writes ._picture.jpg beside a picture, which holds none.
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [str(Path(parent, name)) for name in names if _is_picture(name) and not name.startswith(".")]
+    if not found:
+        raise InputError(f"{folder}: no pictures in this folder or below; expected {', '.join(SUFFIXES[:6])}, …")
+    return sorted(found, key=natural_key)
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def read(name: str) -> bytes:
+    """Read a file, or fetch what is behind an address.
+
+    Raises:
+        PictureError: with the reason; the file cannot be read, or is larger than any picture.
+        NetworkError: it cannot be fetched.
+    """
+    if is_address(name):
+        return _fetch(name)
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(MAX_PICTURE_BYTES + 1)
+    except OSError as error:
+        raise PictureError(error.strerror or str(error)) from None
+    return _within_limit(data)
+
+
+def _fetch(address: str) -> bytes:
+    import requests
+
+    from smallvision.data.sources.url import TIMEOUT, reason_of
+
+    data = bytearray()
+    try:
+        with requests.get(address, stream=True, timeout=TIMEOUT) as response:
+            if not response.ok:
+                raise NetworkError(f"the server answered {response.status_code} {response.reason}; check the address")
+            for piece in response.iter_content(2**16):
+                data += piece
+                if len(data) > MAX_PICTURE_BYTES:
+                    break
+    except (requests.RequestException, UnicodeError) as error:
+        raise NetworkError(f"{reason_of(error)}; check the address, or try again later") from None
+    return _within_limit(bytes(data))
+
+
+def _within_limit(data: bytes) -> bytes:
+    if len(data) > MAX_PICTURE_BYTES:
+        raise PictureError(f"more than {MAX_PICTURE_BYTES // 2**20} MiB, which no picture needs")
+    return data

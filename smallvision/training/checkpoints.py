@@ -1,0 +1,106 @@
+"""The state of an unfinished training, so that a run that was killed goes on after its last epoch."""
+
+import hashlib
+import io
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import smallvision
+from smallvision.core.errors import printable
+from smallvision.core.files import replacing, require_space
+
+KEPT = 2  # should the newest be damaged by a power cut, there is the one before
+# What else the numbers depend on. The pins fix all packages; these are the ones that compute.
+CODE = ("smallvision", "stages")
+PACKAGES = ("keras", "numpy", "opencv-python-headless", "pillow", "tensorflow")
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next epoch depends on, after the epochs of `history`.
+
+    `variables`: of the network, with the states of its random layers, and of the optimizer;
+    `best`: the weights of the best of them; `seconds`: what these epochs took.
+    """
+
+    variables: Sequence[np.ndarray]
+    best: Sequence[np.ndarray]
+    history: Sequence[dict[str, float]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The last states of one training, a file each in `folder`."""
+
+    folder: Path
+
+    def of(self, phase: str) -> "Checkpoints":
+        """Return those of a further phase of the same training."""
+        return Checkpoints(self.folder / phase)
+
+    def require_space(self, weights: Sequence[np.ndarray]) -> None:
+        """Check that there is room for the states of a network: its weights, the optimizer's, the best ones."""
+        require_space(self.folder, 3 * (KEPT + 1) * sum(array.nbytes for array in weights))
+
+    def save(self, state: State) -> None:
+        """Add a state; the one before it stays."""
+        facts = json.dumps({"history": state.history, "seconds": state.seconds}, allow_nan=False)
+        arrays = {f"variables_{index}": array for index, array in enumerate(state.variables)}
+        arrays |= {f"best_{index}": array for index, array in enumerate(state.best)}
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, facts=np.array(facts), **arrays)
+        with replacing(self.folder / f"epoch-{len(state.history):06}") as part, part.open("wb") as file:
+            file.write(hashlib.sha256(content.getbuffer()).digest())
+            file.write(content.getbuffer())
+        for old in self._newest_first()[KEPT:]:
+            old.unlink()
+
+    def load(self) -> State | None:
+        """Return the newest state that is whole; a damaged one is reported and deleted."""
+        for path in self._newest_first():
+            content = path.read_bytes()
+            checksum, content = content[:32], content[32:]
+            if hashlib.sha256(content).digest() == checksum:
+                return _parse(content)
+            print(printable(f"{path}: damaged; going back to the one before it"), file=sys.stderr)
+            path.unlink()
+        return None
+
+    def remove(self) -> None:
+        """Delete all, of every phase: the training is over."""
+        shutil.rmtree(self.folder)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("epoch-*"), reverse=True)
+
+
+def training_key(facts: Mapping[str, object]) -> str:
+    """Return a name for all that a training depends on, so that its states are never taken for another's.
+
+    Args:
+        facts: parameters and hashes of the data. The project's code and the versions of what it
+            computes with are added here.
+    """
+    root = Path(smallvision.__file__).parent.parent
+    code = [path.read_bytes() for folder in CODE for path in sorted((root / folder).rglob("*.py"))]
+    return hashlib.sha256(
+        json.dumps(
+            [facts, [version(name) for name in PACKAGES], [hashlib.sha256(source).hexdigest() for source in code]]
+        ).encode()
+    ).hexdigest()[:16]
+
+
+def _parse(content: bytes) -> State:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        facts = json.loads(str(arrays["facts"]))
+        counts = {kind: sum(name.startswith(kind) for name in arrays.files) for kind in ("variables_", "best_")}
+        variables, best = ([arrays[f"{kind}{index}"] for index in range(count)] for kind, count in counts.items())
+        return State(variables, best, **facts)

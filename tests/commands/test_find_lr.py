@@ -1,0 +1,64 @@
+"""The learning-rate finder, on a problem whose answer is known."""
+
+import numpy as np
+import pytest
+
+from smallvision.commands.find_lr import find, range_test, suggest
+from smallvision.core.errors import DivergedError
+from smallvision.core.params import read_params
+from tests.conftest import PARAMS, Project, assert_one_line, kaggle_members, write_zip
+from tests.training.test_classes import SHARES, class_folders
+
+
+def descent(curvature, noise=0.0):
+    """Gradient descent on curvature * w**2 / 2: the best step is 1 / curvature, from twice that it diverges."""
+    state, rng = {"w": 1.0}, np.random.default_rng(0)
+
+    def step(rate):
+        loss = curvature * state["w"] ** 2 / 2
+        state["w"] -= rate * curvature * state["w"]
+        return loss * (1 + noise * rng.normal()) + 1e-3
+
+    return step
+
+
+@pytest.mark.parametrize("curvature", [0.3, 10, 1000, 1e5])
+@pytest.mark.parametrize("noise", [0, 0.1])
+def test_on_a_parabola_the_suggestion_is_within_a_decade_of_the_best_step_and_does_not_diverge(curvature, noise):
+    rates, losses = range_test(descent(curvature, noise), 200)
+    assert 0.1 / curvature <= suggest(rates, losses) < 2 / curvature
+    assert len(rates) == len(losses)
+    assert rates[-1] < 100 / curvature  # it stopped soon after the loss ran away
+
+
+def test_a_loss_that_is_no_number_ends_the_test():
+    losses = iter([2.0, 1.0, np.nan])
+    assert len(range_test(lambda _: next(losses), 10)[0]) == 2
+    with pytest.raises(DivergedError, match="no number at lr 1e-07"):
+        range_test(lambda _: np.nan, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["epochs: 1", "epochs: 1, lr: 1.0e-3, network: residual, optimizer: adamw"])
+def test_the_command_names_the_parameter_to_set(project: Project, recipe):
+    write_zip(project.archive, kaggle_members(8))
+    project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", f"baseline: {{{{{recipe}}}}}"))
+    assert project.split().returncode == 0
+    result = project.run("smallvision.commands.find_lr", "--steps", "20")
+    assert result.returncode == 0, result.stderr
+    key = "recipes.baseline.lr" if "lr:" in recipe else "lr"
+    assert f"try `dvc exp run -S {key}=" in result.stdout
+    assert (project.folder / "data/find_lr.png").read_bytes().startswith(b"\x89PNG")
+    assert_one_line(project.run("smallvision.commands.find_lr", "--pictures", "nowhere"), 3, "nowhere", "not found")
+
+
+def test_the_loss_is_that_of_the_training_weights_included(project: Project):
+    write_zip(project.archive, class_folders({"cat": 20, "dog": 5}))
+    shares = PARAMS.replace("train: 4, validation: 2, test: 2", SHARES)
+    project.write_params(text=shares)
+    assert project.split().returncode == 0
+    losses = []
+    for weights in ("none", "balanced"):
+        project.write_params(text=f"{shares}class_weights: {weights}\n")
+        losses.append(find(read_params(project.folder / "params.yaml"), project.pictures, 10)[1])
+    assert losses[0][0] != pytest.approx(losses[1][0], rel=0.01)

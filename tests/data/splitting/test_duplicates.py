@@ -1,0 +1,67 @@
+"""Copies are found, whatever was done to them; different pictures are not."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+
+from smallvision.data.sources.drawn import draw_picture
+from smallvision.data.splitting.duplicates import Fingerprint, fingerprint, group_duplicates
+
+PICTURES = [draw_picture(("cat", "dog")[n % 2], np.random.default_rng([9, n])) for n in range(30)]
+
+
+def recompressed(image: Image.Image) -> Image.Image:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=50)
+    return Image.open(data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image,
+        recompressed,
+        ImageOps.mirror,
+        lambda image: image.resize((200, 200)),
+        lambda image: ImageEnhance.Brightness(image).enhance(0.8),
+        lambda image: image.filter(ImageFilter.GaussianBlur(1)),
+    ],
+    ids=["copy", "jpeg 50", "mirrored", "resized", "darker", "blurred"],
+)
+def test_every_changed_copy_is_found_and_nothing_else(change):
+    pictures = [*PICTURES, *(change(image) for image in PICTURES)]
+    groups = group_duplicates([fingerprint(image) for image in pictures])
+    assert groups == [[index, index + len(PICTURES)] for index in range(len(PICTURES))]
+
+
+def test_a_copy_of_a_copy_belongs_to_the_first():
+    hashes = np.zeros((4, 2, 4), np.uint64)
+    hashes[:, 1] = ~np.uint64(0)  # the mirror images are far away
+    hashes[1, 0, 0] = 2**20 - 1  # 20 bits from the first
+    hashes[2, 0, 0] = 2**40 - 1  # 20 from the second, 40 from the first
+    hashes[3, 0, 3] = ~np.uint64(0)  # 64 from each
+    prints = [Fingerprint(each, np.ones((8, 8, 3), np.float32)) for each in hashes]
+    assert group_duplicates(prints) == [[0, 1, 2]]
+    assert group_duplicates([prints[index] for index in (0, 2, 1, 3)]) == [[0, 1, 2]]
+
+
+def test_plain_pictures_of_other_colours_are_no_copies():
+    colours = ["red", "green", "blue", "white", "yellow", "magenta"]
+    assert group_duplicates([fingerprint(Image.new("RGB", (60, 60), colour)) for colour in colours]) == []
+    first = PICTURES[0]
+    swapped = Image.merge("RGB", first.split()[::-1])
+    assert group_duplicates([fingerprint(first), fingerprint(swapped)]) == []
+
+
+def test_parts_on_a_white_belt_are_no_copies():
+    rng = np.random.default_rng(6)
+    pictures = []
+    for _ in range(40):
+        picture = Image.new("RGB", (200, 200), "white")
+        (x, y), radius = rng.integers(40, 160, 2).tolist(), int(rng.integers(20, 35))
+        colour = tuple(rng.integers(0, 200, 3).tolist())
+        ImageDraw.Draw(picture).ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        pictures.append(picture)
+    assert group_duplicates([fingerprint(picture) for picture in pictures]) == []

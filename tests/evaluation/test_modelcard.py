@@ -1,0 +1,55 @@
+"""The model card says what the model is and how good, whatever names it is given."""
+
+import re
+
+from smallvision.evaluation.modelcard import write_model_card
+from smallvision.models.keras_file import Card
+
+CARD = Card(
+    recipe="extracted",
+    source="photos.zip",
+    pictures="p" * 64,
+    classes=["cat", "dog"],
+    image_size=224,
+    parameters={"backbone": "mobilenet_v2", "lr": 1e-3, "augment": None, "seed": 42},
+    weights="w" * 64,
+    sha256="s" * 64,
+)
+TRAINING = {"source": "photos.zip", "temperature": 1.25, "val_acc": 0.95, "seconds": 12.3}
+TEST = {"n": 1000, "acc": 0.941, "acc_low": 0.9247, "acc_high": 0.954, "auc": None}
+
+
+def test_it_has_the_headings_and_the_numbers(tmp_path):
+    write_model_card(tmp_path / "README.md", CARD, TRAINING, TEST)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^##? (.*)$", text, re.M) == [
+        "Image classifier: cat, dog",
+        "Model Details",
+        "Uses",
+        "Bias, Risks, and Limitations",
+        "How to Get Started with the Model",
+        "Training Details",
+        "Evaluation",
+    ]
+    for line in (
+        "| test accuracy | 0.941 |",
+        "| its 95% interval, from | 0.9247 |",
+        "| auc | not defined |",
+        "| validation accuracy, best epoch | 0.95 |",
+        "- lr: 0.001",
+        "- seed: 42",
+    ):
+        assert line in text.splitlines()
+    assert "a temperature of 1.25 fitted" in text
+    assert "on the pretrained base `mobilenet_v2`" in text
+    assert "augment" not in text
+    assert CARD.weights in text
+    assert CARD.pictures in text
+
+
+def test_a_name_cannot_break_out(tmp_path):
+    card = Card(**{**CARD.__dict__, "classes": ["a|b", "<img onerror=x>", "new\n# line", "`c` $d"]})
+    write_model_card(tmp_path / "README.md", card, TRAINING, TEST)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "# Image classifier: a&#124;b, &lt;img onerror=x>, new\\n# line, &#96;c&#96; $d" in text.splitlines()
+    assert "<" not in text

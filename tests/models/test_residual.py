@@ -1,0 +1,84 @@
+"""The residual network is what its docstring says."""
+
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from smallvision.core.params import Recipe
+from smallvision.models.normalisation import FusedNormalisation, standard_layers
+from smallvision.models.residual import _convolution, residual
+from smallvision.training.fitting import fit
+from smallvision.training.networks import NETWORKS
+from tests.training.test_fitting import OPTIONS, TRAIN, VALIDATION
+
+
+def test_sizes_halve():
+    network = residual(128, 2)
+    assert network.count_params() == 1_229_537
+    shapes = [layer.output.shape[1:] for layer in network.layers if type(layer).__name__ == "Add"]
+    assert shapes == [(32, 32, 32), (16, 16, 64), (8, 8, 128), (4, 4, 256)]
+    assert network.output_shape == (None, 1)
+    assert residual(46, 3, dropout=0.3).output_shape == (None, 3)
+
+
+@pytest.mark.parametrize("side", [46, 47, 49, 150])
+def test_both_ways_through_a_block_have_the_same_size_at_any_side(side):
+    assert residual(side, 2)(np.zeros((1, side, side, 3), np.float32)).shape == (1, 1)
+
+
+def test_odd_and_even_sides_are_sampled_at_the_same_places():
+    picture = np.random.default_rng(0).normal(size=(1, 9, 9, 4)).astype(np.float32)
+    networks = []
+    for side in (9, 8):
+        features = keras.Input((side, side, 4))
+        networks.append(keras.Model(features, _convolution(features, 5, stride=2)))
+    networks[1].set_weights(networks[0].get_weights())
+    odd, even = networks[0](picture), networks[1](picture[:, :8, :8])
+    np.testing.assert_allclose(odd[:, :3, :3], even[:, :3, :3], atol=1e-6)
+
+
+def test_every_network_has_a_name_in_the_parameters():
+    assert set(get_args(Recipe.model_fields["network"].annotation)) == set(NETWORKS)
+
+
+@pytest.mark.slow
+def test_it_learns():
+    result = fit(lambda: residual(46, 2, 0.1), TRAIN, VALIDATION, **OPTIONS | {"epochs": 6})
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert result.history[result.best_epoch - 1]["val_acc"] > 0.5
+
+
+def test_fused_normalisation_is_normalisation():
+    """In what it answers, in training and after, in its gradients and in what it remembers."""
+    pictures = np.random.default_rng(0).normal(3, 2, (2, 3, 3, 5)).astype(np.float32)
+    results = []
+    for kind in (keras.layers.BatchNormalization, FusedNormalisation):
+        layer = kind(momentum=0.9)
+        layer.build(pictures.shape)
+        layer.set_weights([np.linspace(0.5, 2, 5), np.linspace(-1, 1, 5), np.zeros(5), np.ones(5)])
+        with tf.GradientTape() as tape:
+            inputs = tf.constant(pictures)
+            tape.watch(inputs)
+            outputs = layer(inputs, training=True)
+            loss = tf.reduce_sum(outputs**3)
+        gradients = tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
+        results.append([outputs, *gradients, *layer.get_weights(), layer(pictures, training=False)])
+    for standard, fused in zip(*results, strict=True):
+        np.testing.assert_allclose(fused, standard, rtol=1e-4, atol=1e-4)
+
+
+def test_the_saved_network_is_keras_own_and_answers_alike(tmp_path):
+    generator = np.random.default_rng(0)
+    network = residual(46, 3, 0.1)
+    for weight in network.weights:  # as after a training, none at its first value
+        weight.assign(weight + generator.uniform(0, 0.1, weight.shape))
+    standard = standard_layers(network)
+    standard.set_weights(network.get_weights())
+    standard.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
+    pictures = generator.random((4, 46, 46, 3), np.float32)
+    np.testing.assert_allclose(loaded(pictures), network(pictures), atol=1e-5)

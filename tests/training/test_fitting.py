@@ -1,0 +1,237 @@
+"""Fitting keeps the best epoch, repeats itself, and stops when the loss is no number."""
+
+from functools import partial
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import keras
+import numpy as np
+import pytest
+
+from smallvision.core.errors import DivergedError
+from smallvision.data.pictures.batches import training_batches
+from smallvision.models.convnet import baseline, output_layer
+from smallvision.models.keras_file import probabilities
+from smallvision.training import precision
+from smallvision.training.fitting import find_best, fit, is_over
+from smallvision.training.muon import KernelMuon
+
+RNG = np.random.default_rng(1)
+
+
+def bright_and_dark(count, classes=2):
+    """Classes that differ by brightness, so that a few steps learn something."""
+    labels = np.arange(count) % classes
+    noise = RNG.integers(0, 80, (count, 46, 46, 3))
+    return (noise + labels[:, None, None, None] * (160 // (classes - 1))).astype(np.uint8), labels
+
+
+TRAIN, VALIDATION = bright_and_dark(24), bright_and_dark(12)
+SWAPPED = VALIDATION[0], 1 - VALIDATION[1]  # the more is learnt, the worse it gets: an early epoch is the best
+OPTIONS = {"epochs": 4, "batch_size": 8, "lr": 1e-3, "seed": 7, "precision": "float32"}
+
+
+def tiny(classes, dropout=0):
+    """A network that TensorFlow makes ready in a fraction of the time that the book's takes."""
+    layers = [keras.Input((46, 46, 3)), keras.layers.AveragePooling2D(23), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(8, activation="relu"), keras.layers.Dropout(dropout)]
+    return keras.Sequential([*layers, output_layer(classes)])
+
+
+def fit_tiny(train=TRAIN, validation=VALIDATION, classes=2, build=None, **options):
+    return fit(build or partial(tiny, classes), train, validation, **OPTIONS | options)
+
+
+BOOKS = partial(baseline, 46, 2)
+
+
+def test_the_best_epoch_is_kept():
+    result = fit_tiny(validation=SWAPPED)
+    assert result.best_epoch < len(result.history)
+    accuracies = [row["val_acc"] for row in result.history]
+    best = result.history[result.best_epoch - 1]
+    assert best["val_acc"] == max(accuracies)
+    assert best["val_loss"] == min(row["val_loss"] for row in result.history if row["val_acc"] == max(accuracies))
+    result.model.compile(loss="binary_crossentropy", metrics=["acc"])
+    again = result.model.evaluate(SWAPPED[0].astype(np.float32) / 255, SWAPPED[1], verbose=0, return_dict=True)
+    assert again["acc"] == pytest.approx(best["val_acc"])
+    assert again["loss"] == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+def test_patience_ends_a_training_that_gets_no_better():
+    # At this step size the network cannot change; the first epoch stays the best.
+    assert len(fit_tiny(lr=1e-30, patience=2).history) == 3
+    assert len(fit_tiny(lr=1e-30).history) == 4
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "over"),
+    [
+        ([], 1, False),
+        ([0.5], 1, False),
+        ([0.5, 0.5], 1, True),  # as good is not better
+        ([0.5, 0.4, 0.6], 2, False),
+        ([0.5, 0.4, 0.4], 2, True),
+        ([0.5, 0.4, 0.4], 3, False),
+        ([0.5, 0.4, 0.4], None, False),
+    ],
+)
+def test_patience_counts_from_the_best_epoch(accuracies, patience, over):
+    history = [{"val_acc": accuracy, "val_loss": 1.0} for accuracy in accuracies]
+    assert is_over(history, patience) is over
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
+def test_a_seed_gives_the_same_weights_bit_for_bit(arithmetic):
+    first, second, other = (fit_tiny(build=BOOKS, epochs=2, precision=arithmetic, seed=seed) for seed in (7, 7, 8))
+    assert first.history == second.history
+    pairs = list(zip(first.model.get_weights(), second.model.get_weights(), strict=True))
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    assert not np.array_equal(first.model.get_weights()[0], other.model.get_weights()[0])
+
+
+def test_the_kept_model_is_float32_whatever_it_was_trained_in():
+    model = fit_tiny(epochs=1, precision="bfloat16").model
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_three_classes_learn_too():
+    result = fit_tiny(bright_and_dark(30, 3), bright_and_dark(15, 3), classes=3, epochs=6)
+    rows = probabilities(result.model, VALIDATION[0])
+    assert rows.shape == (12, 3)
+    assert np.allclose(rows.sum(axis=1), 1)
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_a_loss_that_is_no_number_names_epoch_and_rate():
+    with pytest.raises(DivergedError, match=r"became (nan|inf) in epoch \d at lr 1e\+30; lower `lr`"):
+        fit_tiny(build=BOOKS, lr=1e30)
+
+
+def test_lines_instead_of_a_bar_where_there_is_no_terminal(capsys):
+    fit_tiny(epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2  ")
+    assert all(f"  {key} " in lines[0] for key in ("acc", "loss", "val_acc", "val_loss"))
+    assert max(map(len, lines)) < 100
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "fast"),
+    [
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16\n", False),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n", True),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n", False),
+        ("", False),
+    ],
+)
+def test_bfloat16_where_it_is_faster(tmp_path, cpuinfo, fast):
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert precision.is_fast_in_bfloat16(tmp_path / "cpuinfo") is fast
+    assert precision.is_fast_in_bfloat16(tmp_path / "missing") is False
+
+
+def test_precision_is_kept_or_chosen():
+    assert precision.choose("float32") == "float32"
+    assert precision.choose("bfloat16") == "bfloat16"
+    assert precision.choose("auto") in ("float32", "bfloat16")
+
+
+def test_training_is_the_books():
+    """RMSprop as in Keras' defaults, binary cross-entropy."""
+    result = fit_tiny(build=BOOKS, epochs=1, batch_size=24)
+    keras.utils.set_random_seed(OPTIONS["seed"])
+    model = BOOKS()
+    model.compile(keras.optimizers.RMSprop(learning_rate=1e-3, rho=0.9, momentum=0.0), "binary_crossentropy")
+    pictures, labels = next(training_batches(*TRAIN, 24, OPTIONS["seed"]).as_numpy_iterator())
+    model.train_on_batch(pictures, labels)
+    pairs = zip(model.get_weights(), result.model.get_weights(), strict=True)
+    assert all(np.allclose(ours, theirs, atol=1e-6) for ours, theirs in pairs)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """What networks are compiled with, in order."""
+    seen = []
+    compile_ = keras.Model.compile
+
+    def compile_and_watch(model, **options):
+        seen.append(SimpleNamespace(**options))
+        return compile_(model, **options)
+
+    monkeypatch.setattr(keras.Model, "compile", compile_and_watch)
+    return seen
+
+
+@pytest.fixture
+def compile_only(compiled, monkeypatch):
+    """What the network of a fit is compiled with that is not carried out."""
+    monkeypatch.setattr(keras.Model, "fit", Mock(side_effect=StopIteration))
+
+    def begin(*subsets, **options):
+        with pytest.raises(StopIteration):
+            fit_tiny(*subsets, **options)
+        return compiled[-1]
+
+    return begin
+
+
+def rate_after(optimizer, steps):
+    optimizer.iterations.assign(steps)
+    return float(optimizer.learning_rate)
+
+
+def test_the_cosine_schedule_ends_at_zero_and_the_constant_one_does_not(compiled):
+    fit_tiny(schedule="cosine")
+    fit_tiny()
+    cosine, constant = (float(each.optimizer.learning_rate) for each in compiled)
+    assert cosine == pytest.approx(0, abs=1e-9)  # after the last of its steps, not before or beyond
+    assert constant == pytest.approx(1e-3)
+    assert rate_after(compiled[0].optimizer, 6) == pytest.approx(1e-3 / 2, rel=1e-3)
+
+
+def test_the_step_size_first_rises_for_a_share_of_the_steps(compile_only):
+    optimizer = compile_only(schedule="cosine", warmup=0.25).optimizer  # 3 of 12 steps
+    rates = [rate_after(optimizer, step) for step in range(13)]
+    assert rates[:4] == pytest.approx([0, 1e-3 / 3, 2e-3 / 3, 1e-3])
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert rates[12] == pytest.approx(0, abs=1e-9)
+    optimizer = compile_only(schedule="cosine", warmup=0.99).optimizer  # the last step is left to fall
+    assert rate_after(optimizer, 11) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", keras.optimizers.AdamW), ("muon", KernelMuon)])
+def test_some_optimizers_decay_the_weights(compile_only, name, kind):
+    optimizer = compile_only(optimizer=name, weight_decay=0.25).optimizer
+    assert isinstance(optimizer, kind)
+    assert optimizer.weight_decay == 0.25
+    optimizer = compile_only().optimizer
+    assert isinstance(optimizer, keras.optimizers.RMSprop)
+    assert not optimizer.weight_decay
+
+
+@pytest.mark.slow
+def test_label_smoothing_changes_what_is_trained_for_and_not_what_is_reported():
+    options = {"epochs": 1, "lr": 1e-30, "schedule": "constant"}  # so that the weights stay as they are
+    plain, smooth = (fit_tiny(label_smoothing=share, **options) for share in (0, 0.5))
+    assert smooth.history == plain.history
+    trained = [fit_tiny(label_smoothing=share).model.get_weights()[0] for share in (0, 0.5)]
+    assert not np.array_equal(*trained)
+
+
+def test_label_smoothing_spreads_a_share_over_all_classes(compile_only):
+    two = compile_only(label_smoothing=0.3).loss
+    three = compile_only(bright_and_dark(12, 3), bright_and_dark(6, 3), classes=3, label_smoothing=0.3).loss
+    assert float(two([[1.0]], [[0.9]])) == pytest.approx(-0.85 * np.log(0.9) - 0.15 * np.log(0.1), rel=1e-5)
+    expected = -0.8 * np.log(0.9) - 0.1 * np.log(0.05) - 0.1 * np.log(0.05)
+    assert float(three([[1.0, 0, 0]], [[0.9, 0.05, 0.05]])) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_history_so_far_is_reported_after_each_epoch():
+    seen = []
+    result = fit_tiny(epochs=3, report=lambda history: seen.append(list(history)))
+    assert seen == [result.history[:1], result.history[:2], result.history]
+    assert find_best(result.history) == result.best_epoch
