@@ -7,14 +7,19 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 all: setup
 	dvc repro
 
-setup: .venv/installed .dvc/plots/vega.js
+setup: .venv/command .dvc/plots/vega.js
 
-# The stamp is written last, so an interrupted installation starts again.
+# Both stamps are written last, so an interrupted installation starts again.
 .venv/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	  f"smallvision needs Python 3.11 to 3.13, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+# The command `smallvision` runs the code in this folder. setuptools is one of the requirements, so pip fetches nothing.
+.venv/command: .venv/installed pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # What the page of `dvc plots show` is drawn with, so that it needs no network.
@@ -31,6 +36,7 @@ test-slow: setup
 lint: setup
 	ruff check .
 	ruff format --check .
+	lint-imports --quiet
 	mypy
 
 # Half an hour on two cores, alone on the machine. `make bench TORCH=python-with-pytorch` compares with PyTorch too.

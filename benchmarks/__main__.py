@@ -22,7 +22,7 @@ from statistics import median
 import yaml
 
 from benchmarks.pictures import write_pictures
-from smallvision.core.params import read_params
+from smallvision.core.params_file import read_params
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
@@ -152,10 +152,10 @@ def measure_predict(table: Table, folder: Path, rounds: int) -> None:
     tool = (PYTHON, "-m", "benchmarks.deployment")
     run((*tool, "make", str(model)), folder)
     lite = str(model.with_name("predicted.tflite"))
-    run((PYTHON, "-m", "smallvision.commands.export", "--model", str(model), "--format", "litert", lite), folder)
+    run((PYTHON, "-m", "smallvision.export", "--model", str(model), "--format", "litert", lite), folder)
     picture = str(next((folder / pictures).rglob("*.jpg")))
     commands = {
-        "ours": (PYTHON, "-m", "smallvision.commands.predict", "--model", lite, picture),
+        "ours": (PYTHON, "-m", "smallvision.predict", "--model", lite, picture),
         "Keras": (*tool, "one", str(model), pictures),
     }
     finished = by_turns(commands, folder, rounds)

@@ -17,9 +17,7 @@ import numpy as np
 from benchmarks.kernels import by_turns
 from smallvision.commands import export
 from smallvision.data.pictures.decoding import to_input
-from smallvision.models import keras_file as modelfile
 from smallvision.models.litert import read_litert
-from smallvision.serving import prediction as answers
 from smallvision.serving.inputs import find, read
 from smallvision.training import calibration, transfer
 

@@ -18,13 +18,14 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from PIL import Image
 
 from benchmarks.book import AUGMENTATION
-from smallvision.core.params import read_params
-from smallvision.data.pictures.batches import evaluation_batches, training_batches
+from smallvision.core.params_file import read_params
+from smallvision.data.pictures.batches import evaluation_batches
 from smallvision.data.pictures.loading import Pictures
 from smallvision.data.pictures.manifest import read_manifest
 from smallvision.models import convnet
 from smallvision.models.inference import run_model
 from smallvision.training import precision
+from smallvision.training.batches import training_batches
 
 ROUNDS = int(os.environ.get("BENCHMARK_ROUNDS", "5"))  # of each comparison inside one process
 SIZE, BATCH = 150, 20

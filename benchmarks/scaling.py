@@ -19,11 +19,11 @@ import yaml
 
 from benchmarks.__main__ import PYTHON, ROOT, TRAIN, Table, run
 from benchmarks.pictures import write_pictures
-from smallvision.core.params import read_params
+from smallvision.core.params_file import read_params
 from smallvision.data.sources.drawn import draw_picture
 from tests.cluster import cluster
 
-SWEEP = (PYTHON, "-m", "smallvision.commands.sweep")
+SWEEP = (PYTHON, "-m", "smallvision.sweep")
 
 
 def make_project(folder: Path, until: str = "split", **params: object) -> Path:
@@ -38,7 +38,7 @@ def make_project(folder: Path, until: str = "split", **params: object) -> Path:
 
 def predict(model: Path, pictures: str) -> tuple[str, ...]:
     """Return the command that answers the pictures of a folder."""
-    return (PYTHON, "-m", "smallvision.commands.predict", "--model", str(model), "--parquet", "answers", pictures)
+    return (PYTHON, "-m", "smallvision.predict", "--model", str(model), "--parquet", "answers", pictures)
 
 
 def measure_predict(table: Table, folder: Path, model: Path, counts: Sequence[int], rounds: int) -> None:

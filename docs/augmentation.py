@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from smallvision.core.params import read_params
-from smallvision.data.pictures.sheet import draw_augmentation
+from smallvision.core.params_file import read_params
 from smallvision.data.sources.drawn import DRAWN, draw_picture
-from smallvision.training.augment import augmented_views
+from smallvision.training.preview import augmented_views, draw_augmentation
 
 SIZE, EPOCHS = 150, 6
 TARGET = Path("docs/augmentation.png")

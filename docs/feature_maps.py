@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from smallvision.core.errors import InputError, run
 from smallvision.data.pictures.decoding import to_input
 from smallvision.data.sources.drawn import DRAWN, SEED, SPECIES, draw_picture
-from smallvision.models.keras_file import Card, load_model, probabilities, read_card
+from smallvision.models.facts import ModelFacts, read_facts
+from smallvision.models.keras_file import load_model
 from smallvision.models.quiet_tensorflow import import_tensorflow
 
 if TYPE_CHECKING:
@@ -92,14 +93,14 @@ def _empty(maps: np.ndarray) -> int:
     return int((~maps.any(axis=(0, 1))).sum())
 
 
-def describe(card: Card, predicted: np.ndarray) -> str:
+def describe(card: ModelFacts, predicted: np.ndarray) -> str:
     """Say in words what the network takes the picture for."""
     best = int(predicted.argmax())
     return f"the network's answer: {card.classes[best]}, {predicted[best]:.1%}"
 
 
 def main() -> None:
-    card = read_card(MODEL)
+    card = read_facts(MODEL)
     import_tensorflow()
     model = load_model(MODEL, card)
     convnet = find_convnet(model)

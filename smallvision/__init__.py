@@ -1,1 +1,1 @@
-"""What the stages share: parameters, archives, pictures, networks, training, scores."""
+"""Image classifiers from a few hundred to a few thousand labelled pictures, every number reproducible."""

@@ -5,24 +5,25 @@ Reads `seed`, `train_limit`, `image_size`, `recipe`, `lr`, `batch_size`, `class_
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from smallvision.core.errors import run
 from smallvision.core.files import locked
-from smallvision.core.params import read_params
+from smallvision.core.params_file import read_params
 from smallvision.training.run import train
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.train", description="Fit the network of a recipe.")
     parser.add_argument("pictures", type=Path, help="folder that split wrote")
-    parser.add_argument("model", type=Path, help="the .keras file to write")
+    parser.add_argument("models", type=Path, help="folder for model.keras, model.json and model.tflite")
     parser.add_argument("metrics", type=Path, help="the JSON file to write")
-    parser.add_argument("history", type=Path, help="the CSV file to write, a row an epoch")
-    arguments = parser.parse_args()
+    parser.add_argument("plots", type=Path, help="folder for history.csv, a row for each epoch, and augmentation.png")
+    paths = parser.parse_args(arguments)
     params = read_params()
-    with locked(arguments.model):
-        train(params, arguments.pictures, arguments.model, arguments.metrics, arguments.history)
+    with locked(paths.models / "model.keras"):
+        train(params, paths.pictures, paths.models, paths.metrics, paths.plots)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """Tiny generated pictures, and the commands run as a user runs them."""
 
+import contextlib
+import importlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smallvision.core.errors import explain
 from smallvision.models.quiet_tensorflow import LEVEL
 
 # On a machine that is busy, a time limit fails what is right.
@@ -117,17 +122,45 @@ class Project:
             preexec_fn=listen_to_ctrl_c,
         )
 
-    def fetch(self, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self.run("stages.fetch", "data/raw/archive.zip", **environment)
+    def call(self, module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Call `main` of a module as its process would, in this process: no start-up, no second TensorFlow.
+
+        For tests of what a command does and says. Signals, locks, closed streams, environments and what is imported
+        when are tested with `run` and `start`.
+
+        Args:
+            module: `stages.split`, or `smallvision.commands.predict`.
+            arguments: its command line.
+        """
+        name = module.rpartition(".")[2]
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            warnings.catch_warnings(),
+        ):
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # as `errors.run` does
+            try:
+                importlib.import_module(module).main([str(word) for word in arguments])
+                code = 0
+            except SystemExit as error:
+                code = int(error.code or 0)
+            except Exception as error:
+                code = explain(name, error)
+        return subprocess.CompletedProcess([module, *map(str, arguments)], code, out.getvalue(), err.getvalue())
+
+    def fetch(self) -> subprocess.CompletedProcess[str]:
+        return self.call("stages.fetch", "data/raw/archive.zip")
 
     def split(self) -> subprocess.CompletedProcess[str]:
-        return self.run("stages.split", "data/raw/archive.zip", "data/pictures")
+        return self.call("stages.split", "data/raw/archive.zip", "data/pictures")
 
     def train(self) -> subprocess.CompletedProcess[str]:
-        return self.run("stages.train", "data/pictures", "model.keras", "train.json", "history.csv")
+        return self.call("stages.train", "data/pictures", ".", "train.json", ".")
 
     def evaluate(self) -> subprocess.CompletedProcess[str]:
-        return self.run("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "plots")
+        return self.call("stages.evaluate", ".", "train.json", "data/pictures", "test.json", "plots")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -143,6 +176,33 @@ def project(tmp_path: Path) -> Project:
     return Project(folder)
 
 
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose four stages have run, in the folders of dvc.yaml. Tests share it, so they only read it."""
+    folder = tmp_path_factory.mktemp("trained") / "a project with späces"
+    folder.mkdir()
+    project = Project(folder)
+    write_zip(folder / "pictures.zip", kaggle_members(8))
+    models, metrics, plots = "data/models", "metrics", "metrics/plots"
+    for stage, *arguments in (
+        ("fetch", "data/raw/archive.zip"),
+        ("split", "data/raw/archive.zip", "data/pictures"),
+        ("train", "data/pictures", models, f"{metrics}/train.json", plots),
+        ("evaluate", models, f"{metrics}/train.json", "data/pictures", f"{metrics}/test.json", plots),
+    ):
+        result = project.call(f"stages.{stage}", *arguments)
+        assert result.returncode == 0, result.stderr
+    return project
+
+
+@pytest.fixture
+def trained(trained_once: Project, tmp_path: Path) -> Project:
+    """A copy of that project which a test may change."""
+    folder = tmp_path / trained_once.folder.name
+    shutil.copytree(trained_once.folder, folder)
+    return Project(folder)
+
+
 def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     """The command failed as the design says: its exit code, and one line with these words."""
     assert result.returncode == code, result.stderr
@@ -153,7 +213,7 @@ def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words:
 
 def save_model(path: Path, network: object, **facts: object) -> object:
     """Save a network with a card, as `train` does; `facts` replace what it says."""
-    from smallvision.models import keras_file as modelfile
+    from smallvision.models import keras_file
 
     said = {"recipe": "r", "source": "s", "pictures": "", "classes": ["cat", "dog"], "image_size": 46, "parameters": {}}
-    return modelfile.save_model(path, network, **said | facts)
+    return keras_file.save_model(path, network, **said | facts)

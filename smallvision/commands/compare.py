@@ -1,14 +1,15 @@
-"""`python -m smallvision.compare REV_A REV_B`: is one revision better on the same test pictures, or was it luck?"""
+"""`smallvision compare REV_A REV_B`: is one revision better on the same test pictures, or was it luck?"""
 
 import argparse
 import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from smallvision.core.errors import InputError, ParameterError, run, shorten
+from smallvision.core.errors import InputError, ParameterError, shorten
 
 if TYPE_CHECKING:
     from smallvision.evaluation.intervals import Pairs
@@ -18,11 +19,14 @@ Key = tuple[str, str, str]  # path, hash and class of a picture
 
 
 def read_predictions(rev: str) -> dict[Key, bool]:
-    """Return whether each test picture was right at a Git revision, in a DVC experiment, or in the `workspace`.
+    """Return for each test picture whether the prediction was right.
+
+    Args:
+        rev: a Git revision, the name of a DVC experiment, or `workspace`.
 
     Raises:
         ParameterError: there is no such revision here.
-        InputError: it has no predictions, or none of this version.
+        InputError: the revision has no predictions, or another version wrote them.
     """
     import dvc.api
     from dvc.exceptions import DvcException, PathMissingError
@@ -45,12 +49,12 @@ def read_predictions(rev: str) -> dict[Key, bool]:
         raise InputError(f"{rev}: {PREDICTIONS} is none of this version ({error}); `dvc repro -f` makes it") from None
 
 
-def pair(rev_a: str, rev_b: str) -> "Pairs":
-    """Count how the answers of two revisions agree, picture by picture.
+def count_pairs(rev_a: str, rev_b: str) -> "Pairs":
+    """Count on how many pictures both revisions, one of them, or neither was right.
 
     Raises:
         ParameterError: a revision is unknown.
-        InputError: they were not tested on the same pictures.
+        InputError: the two were not tested on the same pictures.
     """
     from smallvision.evaluation.intervals import Pairs
 
@@ -65,11 +69,11 @@ def pair(rev_a: str, rev_b: str) -> "Pairs":
     return Pairs(counts[True, True], counts[True, False], counts[False, True], counts[False, False])
 
 
-def summarise(pairs: "Pairs") -> dict[str, Any]:
-    """Return all numbers; shares of 1, not per cent."""
+def summarise(pairs: "Pairs") -> dict[str, float]:
+    """Return all numbers of the comparison. Accuracies are shares from 0 to 1."""
     from smallvision.evaluation.intervals import difference_interval, mcnemar, wilson
 
-    summary: dict[str, Any] = {"n": pairs.n}
+    summary: dict[str, float] = {"n": pairs.n}
     for name, right in (("a", pairs.both + pairs.only_a), ("b", pairs.both + pairs.only_b)):
         low, high = wilson(right, pairs.n)
         summary |= {f"acc_{name}": right / pairs.n, f"acc_{name}_low": low, f"acc_{name}_high": high}
@@ -80,8 +84,8 @@ def summarise(pairs: "Pairs") -> dict[str, Any]:
     return rounded | asdict(pairs)
 
 
-def table(rev_a: str, rev_b: str, numbers: dict[str, Any]) -> str:
-    """Write the numbers out for a person, within 80 columns."""
+def format_table(rev_a: str, rev_b: str, numbers: Mapping[str, float]) -> str:
+    """Return the numbers as a table for a person, within 80 columns."""
     lines = [f"accuracy on the same {numbers['n']} test pictures, with 95% intervals"]
     for name, rev in (("a", rev_a), ("b", rev_b)):
         accuracy, low, high = (numbers[f"acc_{name}{end}"] for end in ("", "_low", "_high"))
@@ -98,22 +102,18 @@ def table(rev_a: str, rev_b: str, numbers: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m smallvision.compare",
+        prog="smallvision compare",
         description="Is one revision better on the same test pictures, or was it luck?",
         epilog="A revision is one of Git's, the name of a DVC experiment, or `workspace`.",
     )
     parser.add_argument("rev_a", metavar="REV_A")
     parser.add_argument("rev_b", metavar="REV_B")
     parser.add_argument("--json", action="store_true", help="one JSON object, shares of 1")
-    arguments = parser.parse_args()
-    numbers = summarise(pair(arguments.rev_a, arguments.rev_b))
-    if arguments.json:
-        print(json.dumps({"a": arguments.rev_a, "b": arguments.rev_b, **numbers}))
+    chosen = parser.parse_args(arguments)
+    numbers = summarise(count_pairs(chosen.rev_a, chosen.rev_b))
+    if chosen.json:
+        print(json.dumps({"a": chosen.rev_a, "b": chosen.rev_b, **numbers}))
     else:
-        print(table(arguments.rev_a, arguments.rev_b, numbers))
-
-
-if __name__ == "__main__":
-    run("compare", main)
+        print(format_table(chosen.rev_a, chosen.rev_b, numbers))

@@ -1,8 +1,9 @@
-"""`python -m smallvision.demo`: a web page on this machine that says what a picture shows, how surely, and why."""
+"""`smallvision demo`: a web page on this machine that says what a picture shows, how surely, and why."""
 
 import argparse
 import importlib.util
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,27 +12,29 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from smallvision.core.errors import InputError, SurroundingsError, printable, run
+from smallvision.core.errors import InputError, SurroundingsError, printable
 from smallvision.data.pictures.decoding import PictureError, decode, to_input
 from smallvision.data.sources.archives import MAX_PICTURE_BYTES
-from smallvision.models.keras_file import Card, load_model, probabilities, read_card, read_metrics
+from smallvision.models.facts import ModelFacts, read_facts, read_metrics
+from smallvision.models.inference import predict_probabilities
+from smallvision.models.keras_file import load_model
 from smallvision.models.quiet_tensorflow import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
     from nicegui.events import UploadEventArguments
 
-HOST = "127.0.0.1"  # reached from this machine alone
+HOST = "127.0.0.1"  # only this machine can reach the page
 SHOWN = 480  # pixels of the longer side of a picture on the page
-BARS = 10  # classes with a bar of their own
+BARS = 10  # classes that get a bar of their own
 
 
 @dataclass(frozen=True)
 class Answer:
     """What the network says about one picture.
 
-    `probabilities` of each class, the likeliest first; `picture`, upright, and the same as `heat`: in grey, lit where
-    something spoke for the likeliest class.
+    `probabilities` maps each class to its probability, the most probable class first. `picture` is the picture,
+    upright. `heat` has the same size and shows the picture in grey, bright where it spoke for the most probable class.
     """
 
     probabilities: dict[str, float]
@@ -39,30 +42,30 @@ class Answer:
     heat: Image.Image
 
 
-def classify(data: bytes, network: "keras.Model", card: Card) -> Answer:
-    """Answer for the bytes of a picture file.
+def classify(data: bytes, network: "keras.Model", facts: ModelFacts) -> Answer:
+    """Classify the content of a picture file.
 
     Raises:
-        PictureError: with the reason why it cannot be used.
+        PictureError: the picture cannot be used, with the reason.
     """
     from smallvision.evaluation.gallery import lay_over
     from smallvision.evaluation.gradcam import gradcam
 
     picture = decode(data)
-    pixels = to_input(data, card.image_size)[np.newaxis]
-    row = probabilities(network, pixels)[0]
+    pixels = to_input(data, facts.image_size)[np.newaxis]
+    row = predict_probabilities(network, pixels)[0]
     order = np.argsort(-row, kind="stable")
     heat = gradcam(network, pixels, order[:1])[0]
     picture.thumbnail((SHOWN, SHOWN))
     lit = lay_over(np.asarray(picture), cv2.resize(heat, picture.size))
-    return Answer({card.classes[index]: float(row[index]) for index in order}, picture, Image.fromarray(lit))
+    return Answer({facts.classes[index]: float(row[index]) for index in order}, picture, Image.fromarray(lit))
 
 
-def describe(card: Card, metrics: Path) -> str:
-    """Say what the model is and how good, if `metrics` are those of its test."""
-    what = f"Recipe {card.recipe}, trained on pictures of the source {card.source}."
+def describe_model(facts: ModelFacts, metrics: Path) -> str:
+    """Return a sentence on the model, and its test accuracy if the file `metrics` belongs to this model."""
+    what = f"Recipe {facts.recipe}, trained on pictures of the source {facts.source}."
     try:
-        found = read_metrics(metrics, card)
+        found = read_metrics(metrics, facts)
         interval = f"95% interval {found['acc_low']:.1%} to {found['acc_high']:.1%}"
         return f"{what} Right on {found['acc']:.1%} of {found['n']} test pictures ({interval})."
     except (InputError, KeyError):
@@ -70,16 +73,16 @@ def describe(card: Card, metrics: Path) -> str:
 
 
 class Page:
-    """One visitor's page. Answers that are shown replace those before."""
+    """The page of one visitor. Each answer replaces the one before."""
 
-    def __init__(self, network: "keras.Model", card: Card, facts: str) -> None:
+    def __init__(self, network: "keras.Model", facts: ModelFacts, description: str) -> None:
         from nicegui import ui
 
-        self._network, self._card = network, card
-        ui.add_css(".q-uploader__subtitle { display: none }")  # 0.0B / 0.00%
+        self._network, self._facts = network, facts
+        ui.add_css(".q-uploader__subtitle { display: none }")  # hides "0.0B / 0.00%"
         with ui.column().classes("w-full max-w-3xl mx-auto p-4 gap-4"):
             ui.label("What does this picture show?").classes("text-3xl font-bold")
-            ui.label(f"The network knows {', '.join(card.classes)}. {facts}").classes("text-gray-700")
+            ui.label(f"The network knows {', '.join(facts.classes)}. {description}").classes("text-gray-700")
             self._upload = ui.upload(
                 label="Drop a picture here, or press +",
                 auto_upload=True,
@@ -107,14 +110,14 @@ class Page:
 
         try:
             data = await event.file.read()
-            answer = await thread.io_bound(classify, data, self._network, self._card)
+            answer = await thread.io_bound(classify, data, self._network, self._facts)
         except PictureError as error:
             self._complain(f"{event.file.name}: {error}")
         except Exception:
             self._complain(f"{event.file.name}: no answer, because of an error of this program; see the terminal")
             raise
         else:
-            if answer:  # None where the server ends
+            if answer:  # it is None when the server is ending
                 self._show(answer)
 
     def _complain(self, message: str) -> None:
@@ -153,10 +156,10 @@ class Page:
 
 
 def require_port(port: int) -> None:
-    """Check that the port is free, which the server itself would report at length.
+    """Check that the port is free. The server itself would report a port that is taken with a traceback.
 
     Raises:
-        SurroundingsError: it is not.
+        SurroundingsError: the port is taken, or this user may not have it.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -166,34 +169,30 @@ def require_port(port: int) -> None:
             raise SurroundingsError(f"port {port} on {HOST}: {error.strerror}; choose another with --port") from None
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m smallvision.demo", description="A web page on this machine.")
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="smallvision demo", description="A web page on this machine.")
     parser.add_argument("--model", type=Path, default=Path("data/models/model.keras"), help="default: %(default)s")
     parser.add_argument("--metrics", type=Path, default=Path("metrics/test.json"), help="default: %(default)s")
     parser.add_argument("--port", type=int, default=8080, help="default: %(default)s")
-    arguments = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     if not importlib.util.find_spec("nicegui"):
         raise SurroundingsError("the page needs the package nicegui; `make demo` installs it")
-    card = read_card(arguments.model)
-    require_port(arguments.port)
+    facts = read_facts(chosen.model)
+    require_port(chosen.port)
     import_tensorflow()
-    network = load_model(arguments.model, card)
-    facts = describe(card, arguments.metrics)
+    network = load_model(chosen.model, facts)
+    description = describe_model(facts, chosen.metrics)
 
     from nicegui import ui
 
-    print(f"demo: http://{HOST}:{arguments.port}  (Ctrl-C ends it)", flush=True)
+    print(f"demo: http://{HOST}:{chosen.port}  (Ctrl-C ends it)", flush=True)
     ui.run(
-        lambda: Page(network, card, facts),
+        lambda: Page(network, facts, description),
         host=HOST,
-        port=arguments.port,
+        port=chosen.port,
         title="smallvision",
         favicon="🔍",
         reload=False,
         show=False,
         show_welcome_message=False,
     )
-
-
-if __name__ == "__main__":
-    run("demo", main)

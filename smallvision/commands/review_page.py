@@ -1,18 +1,21 @@
-"""The page of `review`: one HTML file with its pictures inside."""
+"""The page that `smallvision review` writes: one HTML file that holds its pictures."""
 
 import base64
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smallvision.core.errors import printable
 from smallvision.data.pictures.decoding import decode
 from smallvision.data.pictures.manifest import Entry, Manifest
-from smallvision.models.keras_file import Card
+from smallvision.models.facts import ModelFacts
 
-THUMBNAIL = 200  # pixels
+if TYPE_CHECKING:
+    from smallvision.evaluation.label_errors import Suspect
+
+THUMBNAIL = 200  # pixels of the longer side
 HELD_OUT = """The model was not trained on these. A wrong label here makes the accuracy that is reported wrong."""
 TRAIN = """The model may have learned wrong labels of these, so each was judged by logistic regressions on the model's
 features that were fitted to other training pictures. A wrong label here teaches the model the wrong thing."""
@@ -31,40 +34,22 @@ td { padding: 0.2rem 1rem 0.2rem 0; vertical-align: top; }
 """
 
 
-@dataclass(frozen=True)
-class Suspect:
-    """A picture that is likelier to show something else than its label says."""
-
-    entry: Entry
-    given: float
-    predicted: str
-    probability: float
-
-    def __str__(self) -> str:
-        return f"{self.entry.path}: labelled {self.entry.label} ({self.given:.1%}), rather {self.verdict}"
-
-    @property
-    def verdict(self) -> str:
-        """What it most probably shows."""
-        return f"{self.predicted} ({self.probability:.1%})"
-
-
 def build_page(
     folder: Path,
     manifest: Manifest,
-    card: Card,
-    held_out: Sequence[Suspect],
-    train: Sequence[Suspect] | None,
+    facts: ModelFacts,
+    held_out: Sequence["Suspect"],
+    train: "Sequence[Suspect] | None",
     top: int,
 ) -> str:
-    """Return the page as HTML; every name in it is escaped.
+    """Return the page as HTML. Every name in it is escaped.
 
     Args:
-        folder: `data/pictures`.
-        manifest: its manifest.
-        card: of the model that judged.
-        held_out: likely label errors of validation and test, the likeliest first.
-        train: those of the training pictures; None if there are too few to tell.
+        folder: the pictures, `data/pictures`.
+        manifest: the manifest of that folder.
+        facts: the facts of the model that judged the pictures.
+        held_out: likely label errors among validation and test pictures, the likeliest first.
+        train: likely label errors among the training pictures; None if there are too few pictures to tell.
         top: how many of each to show.
     """
     return f"""<!DOCTYPE html>
@@ -74,8 +59,8 @@ def build_page(
 <title>Review of {_text(manifest.source)}</title>
 <style>{STYLE}</style>
 <h1>Pictures to look at</h1>
-<p>{len(manifest.pictures)} pictures of {_text(manifest.source)}, judged by the model {_text(card.recipe)}
-({_text(card.weights[:12])}). These are guesses for a person to decide on; nothing was altered. To correct a label,
+<p>{len(manifest.pictures)} pictures of {_text(manifest.source)}, judged by the model {_text(facts.recipe)}
+({_text(facts.weights[:12])}). These are guesses for a person to decide on; nothing was altered. To correct a label,
 move or rename the picture in the source, and run the pipeline again (<code>dvc repro -f fetch</code>).</p>
 {_suspects("Likely label errors, validation and test", HELD_OUT, folder, held_out, top)}
 {_suspects("Likely label errors, train", TRAIN, folder, train, top)}
@@ -85,7 +70,7 @@ move or rename the picture in the source, and run the pipeline again (<code>dvc 
 """
 
 
-def _suspects(title: str, text: str, folder: Path, suspects: Sequence[Suspect] | None, top: int) -> str:
+def _suspects(title: str, text: str, folder: Path, suspects: "Sequence[Suspect] | None", top: int) -> str:
     if suspects is None:
         return (
             f"<h2>{title}: unknown</h2>\n<p>A class has only one training picture, so none can be judged by others.</p>"

@@ -1,0 +1,1 @@
+"""What every room needs: errors with their exit codes, files that are never half-written, typed parameters."""

@@ -1,4 +1,4 @@
-"""Errors a user can cause, and the exit code each ends a command with."""
+"""The errors that a user can cause, and the exit code with which each ends a command."""
 
 import contextlib
 import errno
@@ -12,7 +12,10 @@ from typing import NoReturn
 
 
 class UserError(Exception):
-    """What, where, expected, remedy, in one line. `exit_code` is the process's."""
+    """An error that one line explains: what happened, where, what was expected, and the remedy.
+
+    `exit_code` is the code with which the process ends.
+    """
 
     exit_code = 1
 
@@ -66,19 +69,22 @@ OUT_OF_MEMORY = "out of memory: lower batch_size or image_size, or free some mem
 
 
 def printable(text: str) -> str:
-    """`text` on one line, with characters that would disturb a terminal escaped."""
+    """Return `text` on one line, with characters that would disturb a terminal escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def shorten(text: str, length: int) -> str:
-    """Return `text` on one line, its middle left out if it is longer than `length`."""
+    """Return `text` on one line; if it is longer than `length` characters, an ellipsis replaces its middle."""
     text = printable(text)
     return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
 
 
 def surroundings_of(error: BaseException) -> str | None:
-    """Return what `run` says of a full disk and the like; None: that is not what `error` is about."""
-    # TensorFlow's, by name: this module must not import it.
+    """Return what to tell the user about a full disk, missing permission or memory and the like.
+
+    None means that `error` is about something else.
+    """
+    # TensorFlow's own error is recognised by its name, because this module must not import TensorFlow.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
@@ -86,83 +92,98 @@ def surroundings_of(error: BaseException) -> str | None:
     return None
 
 
-_received: list[int] = []  # the signal that asked this process to end
+_received: list[int] = []  # the signals that asked this process to end
 
 
 def check_stopped() -> None:
-    """Raise what a signal raised, once more: a library may have swallowed it (seen once in a training).
+    """Raise KeyboardInterrupt if a signal has asked this process to end.
 
-    Called between the steps of whatever takes long.
+    The signal raised it already, but a library may have swallowed it (this happened once in a training). So whatever
+    takes long calls this function between its steps.
     """
     if _received:
         raise KeyboardInterrupt
 
 
 def run(name: str, main: Callable[[], None]) -> NoReturn:
-    """Run `main` and end the process with the exit code of what happened.
+    """Run `main` and end the process with the exit code for what happened.
 
-    A `UserError` becomes one line on stderr; a bug keeps its traceback and exits 1.
+    A `UserError` becomes one line on stderr; a bug keeps its traceback, and its exit code is 1.
     """
-    if sys.getfilesystemencoding() != "utf-8":  # LC_ALL=C PYTHONUTF8=0: a file could not be named ü
+    if sys.getfilesystemencoding() != "utf-8":  # With LC_ALL=C PYTHONUTF8=0, no file could be called ü.
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
-
-    def stop(number: int, _frame: object) -> NoReturn:
-        _received.append(number)
-        signal.signal(number, signal.SIG_DFL)  # the second one ends the process whatever it is doing
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
-    # A picture that matters is rejected with its reason; one with, say, broken EXIF is good enough.
+    _catch_signals()
+    _make_streams_usable()
+    # A picture that cannot be decoded is rejected with a reason. One that only has broken EXIF, say, is good enough.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    # A closed 0, 1 or 2 would go to the next file that is opened, and libraries write there.
-    while os.open(os.devnull, os.O_RDWR) <= 2:
-        pass
-    # A terminal or a pipe that cannot show a letter must not turn a file name into a crash.
-    for name_of_stream in ("stdout", "stderr"):
-        stream = getattr(sys, name_of_stream)
-        if stream is None:  # closed by the caller
-            setattr(sys, name_of_stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-        elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     try:
         main()
         sys.stdout.flush()
     except SystemExit:
         raise
     except BaseException as error:
-        # Whatever it has become: TensorFlow's import turns an interruption into an ImportError.
-        if _received or isinstance(error, KeyboardInterrupt):
-            _fail(name, "interrupted", 128 + (_received or [signal.SIGINT])[0])
-        _explain(name, error)
-        traceback.print_exc()
-        _leave(1)
+        _leave(explain(name, error))
     sys.exit(0)
 
 
-def _explain(name: str, error: BaseException) -> None:
-    """End with one line and an exit code of its own if `error` is one that a user can do something about."""
-    if isinstance(error, UserError):
-        _fail(name, str(error), error.exit_code)
-    if isinstance(error, BrokenPipeError):  # the reader (`| head`) has gone
-        _leave(128 + signal.SIGPIPE)
-    if reason := surroundings_of(error):
-        _fail(name, reason, 5)
+def _catch_signals() -> None:
+    """Turn the first SIGINT or SIGTERM into a KeyboardInterrupt; the second ends the process at once."""
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        _received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
-def _fail(name: str, message: str, code: int) -> NoReturn:
+def _make_streams_usable() -> None:
+    """Make sure that a closed stream, or one that cannot show a letter, breaks nothing."""
+    # The next file that is opened would get the number of a closed stream, and libraries write to 1 and 2.
+    while os.open(os.devnull, os.O_RDWR) <= 2:
+        pass
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def explain(name: str, error: BaseException) -> int:
+    """Print to stderr what ended a command, and return the exit code for it.
+
+    An error that a user can do something about becomes one line; a bug keeps its traceback, and its code is 1.
+
+    Args:
+        name: the name of the command, with which the line begins.
+        error: what `main` raised.
+    """
+    # A signal counts more than the type of the error: TensorFlow's import turns an interruption into an ImportError.
+    if _received or isinstance(error, KeyboardInterrupt):
+        message, code = "interrupted", 128 + (_received or [signal.SIGINT])[0]
+    elif isinstance(error, UserError):
+        message, code = str(error), error.exit_code
+    elif isinstance(error, BrokenPipeError):  # The reader, such as `head`, has gone; nobody is to be told.
+        return 128 + signal.SIGPIPE
+    elif reason := surroundings_of(error):
+        message, code = reason, SurroundingsError.exit_code
+    else:
+        traceback.print_exception(error)
+        return 1
     print(f"{name}: {printable(message)}", file=sys.stderr)
-    _leave(code)
+    return code
 
 
 def _leave(code: int) -> NoReturn:
     """End the process without the clean-up of libraries.
 
-    That of TensorFlow waits for ever where its threads still make batches, and half an import of it has an exit code
-    of its own. What our own code cleans up, it has when the exception passed.
+    TensorFlow's clean-up waits for ever while its threads still make batches, and a half-finished import of it
+    replaces the exit code by its own. Our own code cleaned up when the exception passed through it.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # nobody reads it, or the disk is full
+        with contextlib.suppress(OSError):  # Nobody reads it, or the disk is full.
             stream.flush()
     os._exit(code)

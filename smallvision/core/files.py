@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, never half of it."""
+"""Files that hold either all of the old content or all of the new, never half of it."""
 
 import csv
 import hashlib
@@ -18,10 +18,10 @@ from smallvision.core.errors import SurroundingsError, printable
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it becomes `path` if the block succeeds."""
+    """Yield a path beside `path` to write to; that file replaces `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A prefix, because Keras and others judge a file by its ending. Always the same, so that what a
-    # killed run left is overwritten; `locked` keeps a second run away.
+    # The name gets a prefix because Keras and others judge a file by its ending. It is the same each time, so that the
+    # next run overwrites what a killed one left; `locked` keeps a second run away.
     part = path.with_name(f"part-{path.name}")
     try:
         yield part
@@ -35,10 +35,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes from writing what `path` stands for; the system frees the lock of a killed one.
+    """Keep other processes from writing what `path` stands for.
+
+    The lock is a file beside `path`. The operating system frees it when the process ends, even if it is killed.
 
     Raises:
-        SurroundingsError: another process holds it, such as a stage that outlived its `dvc repro`.
+        SurroundingsError: another process holds the lock, such as a stage that outlived its `dvc repro`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     name = path.with_name(f"{path.name}.lock")
@@ -56,10 +58,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Check, before a long write, that `needed` bytes are free where `folder` is or will be.
+    """Check, before a long write, that the disk of `folder` has `needed` bytes free; make the folder if need be.
 
     Raises:
-        SurroundingsError: they are not.
+        SurroundingsError: it has fewer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -74,12 +76,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Write `value` as strict JSON (NaN raises ValueError), one key a line, in the given order."""
+    """Write `value` as strict JSON, one key a line, in the given order.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write rows below a header."""
+    """Write a header and the rows below it."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(path, text.getvalue())

@@ -1,7 +1,6 @@
-"""What predictions are worth, as rows to draw; docs/plots.md says how to read them.
+"""What answers are worth, as the rows of tables and curves. docs/plots.md says how to read the plots.
 
-Labels and probabilities are those of `scores.score`. Every curve has a bounded number of rows, however many
-pictures there are.
+However many pictures there are, a curve has at most `POINTS` rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,32 +10,33 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from smallvision.core.files import write_csv
+from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.intervals import wilson
 from smallvision.evaluation.scores import BINS, class_rows, confidence_bins
 
-POINTS = 101  # of a curve, at most
+POINTS = 101
 Row = tuple[object, ...]
 
 
-def write_curves(folder: Path, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> None:
-    """Write the files that the plots of `dvc.yaml` read."""
-    answers = labels, probabilities
+def write_curves(folder: Path, answers: Answers) -> None:
+    """Write the CSV files that the plots of `dvc.yaml` read."""
     tables: dict[str, tuple[str, Sequence[Row]]] = {
-        "classes": ("class,pictures,recall,precision,f1", class_rows(*answers, classes)),
-        "confusion": ("actual,predicted,pictures,share", confusion_rows(*answers, classes)),
-        "roc": ("class,auc,false_positives,true_positives", roc_rows(*answers, classes)),
-        "reliability": ("confidence,accuracy,low,high,pictures,from,to", reliability_rows(*answers)),
-        "threshold": ("class,threshold,accuracy,precision,recall", threshold_rows(*answers, classes)),
-        "rejection": ("answered,accuracy,confidence", rejection_rows(*answers)),
+        "classes": ("class,pictures,recall,precision,f1", class_rows(answers)),
+        "confusion": ("actual,predicted,pictures,share", confusion_rows(answers)),
+        "roc": ("class,auc,false_positives,true_positives", roc_rows(answers)),
+        "reliability": ("confidence,accuracy,low,high,pictures,from,to", reliability_rows(answers)),
+        "threshold": ("class,threshold,accuracy,precision,recall", threshold_rows(answers)),
+        "rejection": ("answered,accuracy,confidence", rejection_rows(answers)),
     }
     for name, (header, rows) in tables.items():
         rounded = [[round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in rows]
         write_csv(folder / f"{name}.csv", header.split(","), rounded)
 
 
-def confusion_rows(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> list[Row]:
-    """Return (actual, predicted, pictures, their share of the actual class) of each pair of classes."""
-    counts = confusion_matrix(labels, probabilities.argmax(axis=1), labels=np.arange(len(classes)))
+def confusion_rows(answers: Answers) -> list[Row]:
+    """Return (actual, predicted, pictures, their share of the actual class) for each pair of classes."""
+    classes = answers.classes
+    counts = confusion_matrix(answers.labels, answers.predicted, labels=np.arange(len(classes)))
     shares = counts / counts.sum(axis=1, keepdims=True)
     return [
         (classes[actual], classes[predicted], int(count), shares[actual, predicted])
@@ -44,66 +44,66 @@ def confusion_rows(labels: np.ndarray, probabilities: np.ndarray, classes: list[
     ]
 
 
-def _against_the_rest(
-    labels: np.ndarray, probabilities: np.ndarray, classes: list[str]
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield (class, which pictures show it, its probability); of two classes the second, as the first is its mirror."""
-    for index in range(1 if len(classes) == 2 else 0, len(classes)):
-        yield classes[index], labels == index, probabilities[:, index]
+def _against_the_rest(answers: Answers) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield (class, which pictures show it, its probability) for each class.
+
+    Of two classes only the second comes, because the first would be its mirror image.
+    """
+    for index in range(1 if len(answers.classes) == 2 else 0, len(answers.classes)):
+        yield answers.classes[index], answers.labels == index, answers.probabilities[:, index]
 
 
-def roc_rows(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> list[Row]:
-    """Return (class, its AUC, false positive rate, true positive rate) of each class against the rest."""
+def roc_rows(answers: Answers) -> list[Row]:
+    """Return (class, its AUC, false positive rate, true positive rate) for each class against the rest."""
     rows: list[Row] = []
-    for name, positive, probability in _against_the_rest(labels, probabilities, classes):
+    for name, positive, probability in _against_the_rest(answers):
         false, true, _ = roc_curve(positive, probability)
         area = float(roc_auc_score(positive, probability))
-        rows += [(name, area, false[i], true[i]) for i in _thin(false, true)]
+        rows += [(name, area, false[i], true[i]) for i in _thin_out(false, true)]
     return rows
 
 
-def _thin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return at most `POINTS` indices of a curve from (0, 0) to (1, 1), about evenly along it, with both ends."""
+def _thin_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return at most `POINTS` indices of a curve from (0, 0) to (1, 1), spread evenly along it, including both ends."""
     along = x + y
     indices: np.ndarray = np.unique(np.searchsorted(along, np.linspace(0, along[-1], POINTS)))
     return indices
 
 
-def threshold_rows(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> list[Row]:
-    """Return (class, threshold, accuracy, precision, recall) if what reaches the threshold is taken for the class.
+def threshold_rows(answers: Answers) -> list[Row]:
+    """Return (class, threshold, accuracy, precision, recall) of taking a picture for the class from a threshold on.
 
-    Accuracy is None with more than two classes, where most pictures are of the rest whatever the threshold, and
-    precision where nothing reaches it.
+    Accuracy is None for more than two classes, because most pictures then belong to the rest at every threshold.
+    Precision is None where no picture reaches the threshold.
     """
     rows: list[Row] = []
-    for name, positive, probability in _against_the_rest(labels, probabilities, classes):
+    for name, positive, probability in _against_the_rest(answers):
         for threshold in np.linspace(0, 1, POINTS):
             taken = probability >= threshold
-            accuracy = np.mean(taken == positive) if len(classes) == 2 else None
+            accuracy = np.mean(taken == positive) if len(answers.classes) == 2 else None
             precision = np.mean(positive[taken]) if taken.any() else None
             rows.append((name, threshold, accuracy, precision, np.mean(taken[positive])))
     return rows
 
 
-def rejection_rows(labels: np.ndarray, probabilities: np.ndarray) -> list[Row]:
-    """Return (share of pictures answered, accuracy of those, least confidence) if the least sure ones are left out.
+def rejection_rows(answers: Answers) -> list[Row]:
+    """Return (share of pictures answered, their accuracy, their least confidence) if the least sure are left out.
 
     Source: Y. Geifman and R. El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017.
     """
-    confidence = probabilities.max(axis=1)
+    confidence, total = answers.confidence, len(answers.labels)
     order = np.argsort(-confidence, kind="stable")
-    right = np.cumsum((probabilities.argmax(axis=1) == labels)[order])
-    counts = np.unique(np.linspace(0, len(labels), POINTS).round().astype(int))[1:]
-    return [(n / len(labels), right[n - 1] / n, confidence[order[n - 1]]) for n in counts]
+    right = np.cumsum(answers.is_right[order])
+    counts = np.unique(np.linspace(0, total, POINTS).round().astype(int))[1:]
+    return [(n / total, right[n - 1] / n, confidence[order[n - 1]]) for n in counts]
 
 
-def reliability_rows(labels: np.ndarray, probabilities: np.ndarray) -> list[Row]:
-    """Return (mean confidence, accuracy, its 95% interval: low, high, pictures, bin: from, to) of each bin in use.
+def reliability_rows(answers: Answers) -> list[Row]:
+    """Return (mean confidence, accuracy, its 95% interval: low, high, pictures, bin: from, to) for each bin in use.
 
     Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2.
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    confidence, right = answers.confidence, answers.is_right
     bins = confidence_bins(confidence)
     rows: list[Row] = []
     for index in np.unique(bins):

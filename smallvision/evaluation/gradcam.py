@@ -5,39 +5,40 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from smallvision.evaluation.network_parts import split, unwrap
+from smallvision.evaluation.network_parts import cut_at_maps, unwrap
 
 
 def gradcam(model: keras.Model, pictures: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
     """Compute how much each part of a picture speaks for a class.
 
-    The last feature maps, times the slope of the class's logit at each of their places, summed over the channels;
-    what speaks against the class is left out. Of a network with average pooling this is Grad-CAM. Before a `Flatten`,
-    whose weights differ from place to place, Grad-CAM's mean slope would show the wrong places.
+    The last feature maps are multiplied by the gradient of the class's logit at each place and summed over the
+    channels; negative sums, which speak against the class, become 0. For a network with average pooling this is
+    Grad-CAM. For a network with a `Flatten`, whose weights differ from place to place, the mean gradient of Grad-CAM
+    would show the wrong places.
 
     Args:
-        model: a model that `train` saves. Of one that averages over the mirror image, both views count.
+        model: a model that `train` saved. If it averages over the mirror image, both views count.
         pictures: uint8 `(n, height, width, 3)`, few enough for one batch.
         class_indices: integers `(n,)`, the class to explain in each picture.
 
     Returns:
-        float32 array `(n, height, width)` in [0, 1], 1 at each picture's hottest place; all 0 where nothing speaks for
-        the class.
+        float32 array `(n, height, width)` in [0, 1]. The hottest place of each picture is 1; if nothing speaks for the
+        class, all of it is 0.
 
     Sources: R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based
-    Localization", ICCV 2017; R. L. Draelos and L. Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations
-    of convolutional neural networks", 2020, arXiv:2011.08891, for the slope of each place.
+    Localization", ICCV 2017. The gradient of each place is from R. L. Draelos and L. Carin, "Use HiResCAM instead of
+    Grad-CAM for faithful explanations of convolutional neural networks", 2020, arXiv:2011.08891.
     """
     network, mirrored = unwrap(model)
-    to_maps, to_features, output = split(network)
+    to_maps, to_vector, output = cut_at_maps(network)
     inputs = tf.convert_to_tensor(pictures, tf.float32) / 255
 
     def heat_of(batch: tf.Tensor) -> tf.Tensor:
         maps = to_maps(batch, training=False)
         with tf.GradientTape() as tape:
             tape.watch(maps)
-            # Before sigmoid or softmax, whose slope vanishes where the network is sure.
-            logits = tf.matmul(to_features(maps, training=False), output.kernel) + output.bias
+            # The logit comes before the sigmoid or softmax, whose gradient vanishes where the network is sure.
+            logits = tf.matmul(to_vector(maps, training=False), output.kernel) + output.bias
             logits = tf.concat([-logits, logits], axis=1) if output.units == 1 else logits
             chosen = tf.gather(logits, class_indices, axis=1, batch_dims=1)
         return tf.nn.relu(tf.reduce_sum(maps * tape.gradient(chosen, maps), axis=3))

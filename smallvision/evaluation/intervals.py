@@ -1,4 +1,4 @@
-"""How much of a share, or of a difference between two, luck may account for."""
+"""Confidence intervals of an accuracy and of the difference between two, and a test of that difference."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -9,7 +9,7 @@ CONFIDENCE = 0.95
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95% interval of a share.
+    """Return the 95% confidence interval of a share.
 
     Source: E. B. Wilson, "Probable Inference", JASA 22 (1927), as implemented by SciPy.
     """
@@ -19,7 +19,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Pairs:
-    """How many pictures both revisions, one of them, or neither got right."""
+    """How many of the same pictures both of two models, A and B, got right, only one of them, or neither."""
 
     both: int
     only_a: int
@@ -33,12 +33,12 @@ class Pairs:
 
 
 def difference_interval(pairs: Pairs) -> tuple[float, float]:
-    """Return the 95% interval of the accuracy of B minus that of A.
+    """Return the 95% confidence interval of the accuracy of B minus that of A.
 
     Source: R. G. Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
     paired data", Statistics in Medicine 17 (1998), method 10.
     """
-    # In the paper's letters; its first proportion is B's.
+    # The letters are those of the paper. Its first proportion is that of B.
     e, f, g, h, n = pairs.both, pairs.only_b, pairs.only_a, pairs.neither, pairs.n
     p_b, p_a = (e + f) / n, (e + g) / n
     (low_b, high_b), (low_a, high_a) = wilson(e + f, n), wilson(e + g, n)
@@ -59,7 +59,10 @@ def difference_interval(pairs: Pairs) -> tuple[float, float]:
 
 
 def mcnemar(pairs: Pairs) -> float:
-    """Return the two-sided p of the exact test: would as many of the pictures that only one got right go to one side?
+    """Return the two-sided p-value of McNemar's exact test.
+
+    It is the probability that the pictures which only one model got right would be divided at least as unevenly if
+    both models were equally good.
 
     Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12 (1947), with the binomial distribution, as implemented by SciPy.

@@ -1,4 +1,7 @@
-"""The model card: what a model is, for whom, how good, and how to use it, for people who meet the file alone."""
+"""The model card `README.md`: what a model is, what it is for, how good it is, and how to use it.
+
+It is for people who are given the model without the project.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,9 +9,9 @@ from string import Template
 
 from smallvision.core.errors import printable
 from smallvision.core.files import write_text
-from smallvision.models.keras_file import Card
+from smallvision.models.facts import ModelFacts
 
-# Headings of Hugging Face's template, huggingface.co/docs/hub/model-card-annotated.
+# The headings are those of Hugging Face's template, huggingface.co/docs/hub/model-card-annotated.
 TEMPLATE = Template("""\
 ---
 library_name: keras
@@ -41,10 +44,10 @@ them, whatever a picture shows.
 
 ## How to Get Started with the Model
 
-    python -m smallvision.predict --model model.tflite my-picture.jpg
+    smallvision predict --model model.tflite my-picture.jpg
 
 `model.tflite` needs LiteRT only and holds class names and these facts; `model.keras` with `model.json` beside it is for
-Keras (RGB in [0, 1]); `python -m smallvision.export` writes SavedModel, LiteRT in int8, ONNX, and the part that makes
+Keras (RGB in [0, 1]); `smallvision export` writes SavedModel, LiteRT in int8, ONNX, and the part that makes
 features.
 
 ## Training Details
@@ -65,7 +68,7 @@ $metrics
 
 Test pictures chose nothing: the epoch and the temperature come from validation pictures.
 """)
-# What a metric is called where its key does not say it.
+# Metrics whose key does not say what they are.
 NAMES = {
     "n": "test pictures",
     "acc": "test accuracy",
@@ -83,35 +86,35 @@ SAID_ELSEWHERE = ("source", "recipe", "model", "pictures", "backbone", "weights"
 
 
 def write_model_card(
-    path: Path, card: Card, training_metrics: Mapping[str, object], test_metrics: Mapping[str, object]
+    path: Path, facts: ModelFacts, training_metrics: Mapping[str, object], test_metrics: Mapping[str, object]
 ) -> None:
     """Write the model card as Markdown.
 
     Args:
         path: the file to write.
-        card: of the model.
-        training_metrics: what `train` wrote.
-        test_metrics: what `evaluate` wrote; a null is a metric that cannot be had.
+        facts: what is known about the model.
+        training_metrics: the metrics that `train` wrote.
+        test_metrics: the metrics that `evaluate` wrote; None stands for a metric that is not defined.
     """
-    backbone = card.parameters.get("backbone")
-    parameters = [(key, value) for key, value in card.parameters.items() if value is not None]
+    backbone = facts.parameters.get("backbone")
+    parameters = [(key, value) for key, value in facts.parameters.items() if value is not None]
     metrics = [
         (NAMES.get(key, key.replace("_", " ")), "not defined" if value is None else value)
         for key, value in [*test_metrics.items(), *training_metrics.items()]
         if key not in SAID_ELSEWHERE
     ]
     text = TEMPLATE.substitute(
-        classes=", ".join(_safe(label) for label in card.classes),
-        count=len(card.classes),
-        recipe=_safe(card.recipe),
+        classes=", ".join(_safe(label) for label in facts.classes),
+        count=len(facts.classes),
+        recipe=_safe(facts.recipe),
         network=f"on the pretrained base `{_safe(str(backbone))}`"
         if backbone
-        else f"the network `{card.parameters.get('network', 'convnet')}` trained from scratch",
-        size=card.image_size,
+        else f"the network `{facts.parameters.get('network', 'convnet')}` trained from scratch",
+        size=facts.image_size,
         temperature=training_metrics.get("temperature", "unknown"),
-        weights=card.weights,
-        source=_safe(card.source),
-        pictures=card.pictures,
+        weights=facts.weights,
+        source=_safe(facts.source),
+        pictures=facts.pictures,
         parameters="\n".join(f"- {_safe(key)}: {_safe(str(value))}" for key, value in parameters),
         metrics="\n".join(f"| {_safe(name)} | {_safe(str(value))} |" for name, value in metrics),
     )
@@ -119,7 +122,7 @@ def write_model_card(
 
 
 def _safe(text: str) -> str:
-    """Text that neither breaks a line or a table nor becomes HTML, whatever a folder was called."""
+    """Escape text so that it cannot end a line or a table cell or become HTML, whatever a folder is called."""
     escaped = printable(text)
     for character, instead in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("`", "&#96;")):
         escaped = escaped.replace(character, instead)

@@ -1,17 +1,18 @@
-"""A trained network taken apart."""
+"""Parts of a trained network: the features, the feature maps, and the output layer."""
 
 import keras
 
 
 def to_features(model: keras.Model) -> keras.Model:
-    """Return the part of a network that makes a vector of a picture, without what decides by it.
+    """Return the part of a network that turns a picture into a vector, without the layers that decide by it.
 
     Args:
-        model: a model that `train` saves. Of one that averages over the mirror image, the picture as it is counts.
+        model: a model that `train` saved. If it averages over the mirror image, the features are those of the picture
+            itself.
 
     Returns:
-        A model from RGB in [0, 1] to vectors, `(batch, size, size, 3)` -> `(batch, n)`: the base of a head, or all
-        but the last layer.
+        A model `(batch, size, size, 3)`, RGB in [0, 1] -> `(batch, n)`. It is the base, if the network has a head on a
+        base, and otherwise all layers but the last.
     """
     network, _ = unwrap(model)
     first, last = network.layers[0], network.layers[-1]
@@ -19,8 +20,9 @@ def to_features(model: keras.Model) -> keras.Model:
 
 
 def unwrap(model: keras.Model) -> tuple[keras.Model, bool]:
-    """Return the network inside what was put around it after training, and whether that shows it the mirror image."""
-    if isinstance(model, keras.Sequential):  # whose base may have the same shapes
+    """Return the trained network without what was put around it afterwards, and whether that averages mirror images."""
+    # A base with a head is a `Sequential`, whose base may have the same shapes as the whole.
+    if isinstance(model, keras.Sequential):
         return model, False
     mirrored = any(type(operation).__name__ == "Flip" for operation in _operations(model))
     for layer in model.layers:
@@ -37,24 +39,24 @@ def _operations(network: keras.Model) -> list[keras.Operation]:
     return operations
 
 
-def split(network: keras.Model) -> tuple[keras.Model, keras.Model, keras.layers.Dense]:
-    """Cut a network in three: pictures to its last feature maps, those to the last vector, and the output layer."""
+def cut_at_maps(network: keras.Model) -> tuple[keras.Model, keras.Model, keras.layers.Dense]:
+    """Cut a network in three: from pictures to the last feature maps, from these to a vector, and the output layer."""
     first, last = network.layers[0], network.layers[-1]
-    if isinstance(first, keras.Model):  # a base with a head, as transfer.join makes it
-        to_maps, pooling = _cut(first, _behind_maps(first))
+    if isinstance(first, keras.Model):  # the network is a base with a head, as `transfer.join` makes it
+        to_maps, pooling = _cut(first, _index_behind_maps(first))
         to_vector = keras.Sequential([keras.Input(pooling.input_shape[1:]), pooling, *last.layers[:-1]])
         return to_maps, to_vector, last.layers[-1]
-    return *_cut(network, _behind_maps(network), end=-1), last
+    return *_cut(network, _index_behind_maps(network), end=-1), last
 
 
-def _behind_maps(network: keras.Model) -> int:
-    """Return the index of the operation that takes the last feature maps."""
+def _index_behind_maps(network: keras.Model) -> int:
+    """Return the index of the operation whose input is the last feature maps."""
     operations = _operations(network)
     return next(i for i in range(len(operations), 0, -1) if len(operations[i - 1].output.shape) == 4)
 
 
 def _cut(network: keras.Model, index: int, end: int | None = None) -> tuple[keras.Model, keras.Model]:
-    """Cut a network of layers in two, before the operation of that index, and leave out those from `end` on."""
+    """Cut a network in two before the operation at `index`, and leave out the operations from `end` on."""
     if isinstance(network, keras.Sequential):
         first = keras.Sequential([keras.Input(network.input_shape[1:]), *network.layers[:index]])
         return first, keras.Sequential([keras.Input(first.output_shape[1:]), *network.layers[index:end]])

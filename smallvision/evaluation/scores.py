@@ -1,4 +1,4 @@
-"""What predictions are worth, in single numbers. Arrays in, numbers out."""
+"""What answers are worth, as single numbers."""
 
 import numpy as np
 from sklearn.metrics import (
@@ -9,38 +9,35 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.intervals import wilson
 
 ClassRow = tuple[str, int, float, float | None, float]
-BINS = 15  # of confidence, as Guo et al. have them
+BINS = 15  # equal intervals of confidence, as many as Guo et al. use
 
 
-def score(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> dict[str, float | int | None]:
-    """Score predictions of every test picture.
-
-    Args:
-        labels: integer array `(n,)`, indices into `classes`; every class occurs.
-        probabilities: float array `(n, len(classes))`, rows that sum to 1.
-        classes: the names, at least two.
+def score(answers: Answers) -> dict[str, float | int | None]:
+    """Score the answers about all test pictures; every class must occur among the labels.
 
     Returns:
-        `n`; `acc` and its 95% Wilson interval `acc_low`, `acc_high`; `balanced_acc`, the mean recall of
-        the classes; `loss`, the cross-entropy in nats; `brier`, half the squared distance between the
-        probabilities and the truth, in [0, 1], which is the usual score where there are two classes;
-        `ece`, the expected calibration error; `auc`, for more than two classes the mean of one class
-        against the rest. Of two classes `recall_…` and `precision_…` too (null for a class that was never
-        predicted); more of them would fill a terminal, and stand in `class_rows`.
+        `n`: the number of pictures. `acc`: accuracy, with its 95% Wilson interval `acc_low` to `acc_high`.
+        `balanced_acc`: the mean recall of the classes. `loss`: the cross-entropy in nats. `brier`: half the squared
+        distance between the probabilities and the truth, in [0, 1], which for two classes is the usual Brier score.
+        `ece`: the expected calibration error. `auc`: the area under the ROC curve; for more than two classes the mean
+        over each class against the rest. For two classes also `recall_…` and `precision_…` (None for a class that was
+        never predicted). More classes would fill a terminal, so theirs are in `class_rows` only.
 
     Sources: G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability", Monthly Weather Review 78
-    (1950), halved; `wilson` and `calibration_error`. All but the last as implemented by SciPy and scikit-learn.
+    (1950), halved; for the others see `wilson` and `calibration_error`. SciPy and scikit-learn compute all but the
+    calibration error.
     """
-    predicted = probabilities.argmax(axis=1)
-    right = int((predicted == labels).sum())
+    labels, probabilities = answers.labels, answers.probabilities
+    right = int(answers.is_right.sum())
     low, high = wilson(right, len(labels))
-    names = np.arange(len(classes))
+    names = np.arange(len(answers.classes))
     auc = (
         roc_auc_score(labels, probabilities[:, 1])
-        if len(classes) == 2
+        if len(names) == 2
         else roc_auc_score(labels, probabilities, multi_class="ovr", labels=names)
     )
     scores: dict[str, float | int | None] = {
@@ -48,43 +45,61 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> 
         "acc": right / len(labels),
         "acc_low": low,
         "acc_high": high,
-        "balanced_acc": float(balanced_accuracy_score(labels, predicted)),
+        "balanced_acc": float(balanced_accuracy_score(labels, answers.predicted)),
         "loss": float(log_loss(labels, probabilities, labels=names)),
         "brier": float(brier_score_loss(labels, probabilities, labels=names, scale_by_half=True)),
-        "ece": calibration_error(labels, probabilities),
+        "ece": calibration_error(answers),
         "auc": float(auc),
     }
-    if len(classes) == 2:
-        for name, _, recall, precision, _ in class_rows(labels, probabilities, classes):
+    if len(names) == 2:
+        for name, _, recall, precision, _ in class_rows(answers):
             scores |= {f"recall_{name}": recall, f"precision_{name}": precision}
     return scores
 
 
-def class_rows(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> list[ClassRow]:
+def class_rows(answers: Answers) -> list[ClassRow]:
     """Return (class, pictures, recall, precision, F1) of each class; precision is None if it was never predicted."""
     precision, recall, f1, count = precision_recall_fscore_support(
-        labels, probabilities.argmax(axis=1), labels=np.arange(len(classes)), zero_division=np.nan
+        answers.labels, answers.predicted, labels=np.arange(len(answers.classes)), zero_division=np.nan
     )
     return [
         (name, int(n), float(r), None if np.isnan(p) else float(p), float(f))
-        for name, n, r, p, f in zip(classes, count, recall, precision, f1, strict=True)
+        for name, n, r, p, f in zip(answers.classes, count, recall, precision, f1, strict=True)
     ]
 
 
 def confidence_bins(confidence: np.ndarray) -> np.ndarray:
-    """Return which of the `BINS` equal intervals of [0, 1] each confidence lies in; a bin includes its upper edge."""
+    """Return which of `BINS` equal intervals of [0, 1] each confidence lies in; a bin includes its upper edge."""
     bins: np.ndarray = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     return bins
 
 
-def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the expected calibration error: how far accuracy is from confidence, the mean over bins of confidence.
+def calibration_error(answers: Answers) -> float:
+    """Return the expected calibration error: how far accuracy is from confidence, averaged over bins of confidence.
 
-    A bin counts as often as it has pictures. Confidence is the probability of the predicted class.
+    Each bin is weighted by the number of its pictures. Confidence is the probability of the predicted class.
 
     Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equations 2 to 5.
     """
-    confidence = probabilities.max(axis=1)
-    surplus = confidence - (probabilities.argmax(axis=1) == labels)
+    confidence = answers.confidence
+    surplus = confidence - answers.is_right
     per_bin = np.bincount(confidence_bins(confidence), surplus, BINS)
-    return float(np.abs(per_bin).sum() / len(labels))
+    return float(np.abs(per_bin).sum() / len(answers.labels))
+
+
+def rank_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Find the pictures whose label is not the most probable class, the least probable label first.
+
+    Args:
+        labels: integer array `(n,)`.
+        probabilities: float array `(n, classes)`, from a model that was not trained on the picture in question.
+
+    Returns:
+        Their indices.
+
+    Source: the self-confidence ranking of C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating
+    Uncertainty in Dataset Labels", JAIR 70 (2021).
+    """
+    order = np.argsort(probabilities[np.arange(len(labels)), labels], kind="stable")
+    wrong: np.ndarray = order[probabilities.argmax(axis=1)[order] != labels[order]]
+    return wrong

@@ -1,0 +1,1 @@
+"""Networks, and a trained one as files."""

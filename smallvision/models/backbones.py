@@ -1,4 +1,4 @@
-"""Pretrained convolutional bases. Each takes RGB in [0, 1]; its own preprocessing is part of it."""
+"""Pretrained convolutional bases. Each takes RGB in [0, 1] and does its own preprocessing inside."""
 
 import time
 import warnings
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 class Base:
     """A base of `keras.applications`.
 
-    `scaling` is what its weights were trained with: `caffe` (BGR, ImageNet's mean subtracted), `tf`
-    ([-1, 1]), or `own` (scaled inside, from [0, 255]). `image_size` is the size they were trained at.
+    Attributes:
+        constructor: its name in `keras.applications`.
+        scaling: the input that its weights were trained with: `caffe` (BGR minus ImageNet's mean), `tf` ([-1, 1]), or
+            `own` ([0, 255], which the network scales itself).
+        image_size: the side in pixels that they were trained at.
+        options: further arguments of the constructor.
     """
 
     constructor: str
@@ -28,7 +32,7 @@ class Base:
     options: dict[str, float] = field(default_factory=dict)
 
 
-# Names as in Keras' documentation; the number after a name is the width (`alpha`) in percent.
+# The names are those of Keras' documentation. A number after a name is the width (`alpha`) in percent.
 BASES = {
     "vgg16": Base("VGG16", "caffe"),
     "mobilenet": Base("MobileNet", "tf"),
@@ -41,16 +45,16 @@ BASES = {
     "xception": Base("Xception", "tf", image_size=299),
     "resnet50_v2": Base("ResNet50V2", "tf"),
 }
-WRITING = 10  # seconds; a download that grew since then may be another process's
+WRITING = 10  # seconds; a file that changed more recently may be a download of another process
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, Simonyan & Zisserman 2015
 
 
-def check(backbone: str, weights: str) -> None:
-    """Check names and paths, without importing TensorFlow.
+def require_known(backbone: str, weights: str) -> None:
+    """Check that a base and its weights exist, without importing TensorFlow.
 
     Raises:
-        ParameterError: `backbone` is neither a known name nor a `.keras` file, or `weights` is
-            neither `imagenet` nor a file.
+        ParameterError: `backbone` is neither a known name nor a `.keras` file, or `weights` is neither `imagenet` nor
+            a file.
     """
     if backbone not in BASES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
         raise ParameterError(
@@ -61,7 +65,7 @@ def check(backbone: str, weights: str) -> None:
 
 
 def default_image_size(backbone: str) -> int | None:
-    """Return the side in pixels that a named base was trained at; None for a file."""
+    """Return the side in pixels that a named base was trained at, or None for a `.keras` file."""
     return BASES[backbone].image_size if backbone in BASES else None
 
 
@@ -70,15 +74,15 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
 
     Args:
         backbone: a key of `BASES`, or the path of a `.keras` file whose input is RGB in [0, 1].
-        weights: `imagenet` (downloaded by Keras and kept in its cache), or a path; of no effect for
-            a `.keras` file, which holds its own.
+        weights: `imagenet` (Keras downloads them and keeps them in its cache) or the path of a weights file. A
+            `.keras` file holds its own weights, so this has no effect there.
         image_size: side of the input, pixels.
 
     Returns:
         A flat model `(batch, image_size, image_size, 3)` -> `(batch, height, width, channels)`.
 
     Raises:
-        InputError: a file does not fit the base.
+        InputError: the weights file does not fit the base, or the `.keras` file is no base.
         NetworkError: the weights cannot be downloaded.
     """
     if backbone not in BASES:
@@ -90,24 +94,9 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     constructor = getattr(keras.applications, base.constructor)
     options = {"include_top": False, "input_tensor": _scale(picture, base.scaling), **base.options}
     if weights == "imagenet":
-        try:
-            try:
-                return _with_imagenet(constructor, options)
-            except OSError:  # from opening the file; a failed download is a bare Exception
-                if not _delete_cut_downloads():
-                    raise
-                return _with_imagenet(constructor, options)
-        # Keras raises a bare Exception that names the address.
-        except Exception as error:
-            if surroundings_of(error):
-                raise
-            reason = " ".join(str(error).split())
-            raise NetworkError(
-                f"weights of {backbone}: {reason}; try again, or download that file yourself and set the recipe's "
-                "`weights` to it"
-            ) from None
+        return _download(backbone, constructor, options)
     model = constructor(weights=None, **options)
-    # Of a file that fits in part, Keras may only warn that the rest keeps its random weights.
+    # If only a part of the file fits, Keras may just warn that the other layers keep their random weights.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -120,20 +109,40 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     return model
 
 
+def _download(backbone: str, constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
+    try:
+        try:
+            return _with_imagenet(constructor, options)
+        except OSError:  # opening the file failed; a failed download is a bare Exception
+            if not _delete_cut_downloads():
+                raise
+            return _with_imagenet(constructor, options)
+    # Keras raises a bare Exception whose text names the address.
+    except Exception as error:
+        if surroundings_of(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise NetworkError(
+            f"weights of {backbone}: {reason}; try again, or download that file yourself and set the recipe's "
+            "`weights` to it"
+        ) from None
+
+
 def _with_imagenet(constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
     with warnings.catch_warnings():
-        # At a side it has no weights for, MobileNet says that it takes those of 224: they are meant.
+        # MobileNet warns that it has no weights for this side and takes those of 224 pixels, which is what we want.
         warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
         return constructor(weights="imagenet", **options)
 
 
 def _delete_cut_downloads() -> bool:
-    """Delete the weights in Keras' cache that cannot be opened; tell whether there were any.
+    """Delete weights files in Keras' cache that cannot be opened, and return whether there were any.
 
-    Keras writes a download in place, and where it has no hash (MobileNet) it takes what a killed run left for whole.
+    Keras writes a download in place. It knows no hash for MobileNet, so it takes what a killed run left for a whole
+    file.
     """
     import h5py
-    from keras.src.backend.config import keras_home  # there is no public name
+    from keras.src.backend.config import keras_home  # it has no public name
 
     found = False
     for file in Path(keras_home(), "models").glob("*.h5"):
@@ -172,7 +181,8 @@ def _load(path: Path, image_size: int) -> "keras.Model":
             f"received {taken} to {given}"
         )
     picture = keras.Input((image_size, image_size, 3), name="picture")
-    # New layers behind an input of fixed size: of a layer that is called twice, `input` is the first.
+    # Make new layers behind an input of fixed size. If the old layers were called a second time, their `input` would
+    # still be that of the first call.
     clone = keras.models.clone_model(model, input_tensors=keras.tree.map_structure(lambda _: picture, model.input))
     clone.set_weights(model.get_weights())
     return clone

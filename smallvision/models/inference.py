@@ -1,37 +1,61 @@
-"""Run a model whose weights will not change."""
+"""Run a trained network on many pictures. Importing this module does not import TensorFlow; its functions do."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-from tqdm import tqdm
 
 from smallvision.core.errors import check_stopped
-from smallvision.data.pictures.batches import Inputs, evaluation_batches
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from smallvision.data.pictures.batches import Examples
 
 
-def run_model(model: tf.keras.Model, inputs: Inputs, *, mirror: bool = False) -> np.ndarray:
-    """Compute the outputs of every picture, in order.
+def run_model(model: "keras.Model", examples: "Examples", *, mirror: bool = False) -> np.ndarray:
+    """Compute the outputs for every picture, in order.
 
-    With its weights as constants TensorFlow folds batch normalisation into the convolutions, which
-    makes EfficientNet-Lite0 1.5 times as fast as `predict` (docs/results.md).
+    The weights become constants of the graph, so TensorFlow can fold batch normalisation into the convolutions. That
+    makes EfficientNet-Lite0 1.5 times as fast as `predict` does (docs/results.md).
 
     Args:
-        model: the model.
-        inputs: uint8 pictures, or float32 features.
-        mirror: show it the mirror images.
+        model: the network; its weights must not change meanwhile.
+        examples: uint8 pictures, or float32 features.
+        mirror: run it on the mirror images instead.
 
     Returns:
         float32 array `(n, ...)`.
     """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tqdm import tqdm
 
-    def compute(batch: tf.Tensor) -> tf.Tensor:
+    from smallvision.data.pictures.batches import evaluation_batches
+
+    def compute(batch: "tf.Tensor") -> "tf.Tensor":
         return model(tf.reverse(batch, axis=[2]) if mirror else batch, training=False)
 
-    batches = evaluation_batches(inputs, np.zeros(len(inputs)))
+    batches = evaluation_batches(examples, np.zeros(len(examples)))
     frozen = convert_variables_to_constants_v2(tf.function(compute).get_concrete_function(batches.element_spec[0]))
-    progress = tqdm(batches, desc=model.name, unit="batch", leave=False, disable=None)
     outputs = []
-    for batch, _ in progress:
+    for batch, _ in tqdm(batches, desc=model.name, unit="batch", leave=False, disable=None):
         check_stopped()
         outputs.append(frozen(batch)[0].numpy())
     return np.concatenate(outputs)
+
+
+def predict_probabilities(model: "keras.Model", examples: "Examples") -> np.ndarray:
+    """Predict the probability of each class.
+
+    Args:
+        model: a network of this project; one sigmoid unit stands for the second of two classes.
+        examples: uint8 pictures `(n, size, size, 3)`, or the features that the network takes.
+
+    Returns:
+        float64 array `(n, classes)`, rows that sum to 1.
+    """
+    outputs = run_model(model, examples).astype(np.float64)
+    rows: np.ndarray = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    rows /= rows.sum(axis=1, keepdims=True)  # a softmax in float32 sums to 1 only approximately
+    return rows

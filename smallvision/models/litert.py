@@ -1,8 +1,8 @@
-"""The network for LiteRT: `model.tflite`, all that predicting takes in one file, and no TensorFlow.
+"""The trained model in LiteRT's format: `model.tflite`, one file with all that predicting needs, without TensorFlow.
 
-The file is a network from RGB in [0, 255] to the probability of each class, or to features, with a zip archive behind
-it that holds the class names (`labels.txt`) and the card (`model.json`). That is where TFLite's
-metadata keeps associated files; runtimes do not read that far.
+The file starts with a network from RGB in [0, 255] to the probability of each class, or to features. A zip archive
+follows that holds the class names (`labels.txt`) and the facts about the model (`model.json`). TFLite's own metadata
+keeps associated files in the same place, and runtimes do not read that far.
 """
 
 import hashlib
@@ -19,14 +19,15 @@ import numpy as np
 
 from smallvision.core.errors import InputError, printable
 from smallvision.core.files import replacing
-from smallvision.models.keras_file import Card, card_path, parse_card, probabilities
+from smallvision.models.facts import ModelFacts, facts_path, parse_facts
+from smallvision.models.inference import predict_probabilities
 from smallvision.models.quiet_tensorflow import stderr_put_aside
 
 if TYPE_CHECKING:
     import keras
 
-LABELS, CARD = "labels.txt", "model.json"
-TOLERANCE = 1e-3  # by which a float32 probability may differ from Keras'
+LABELS, FACTS = "labels.txt", "model.json"  # names in the appended archive
+TOLERANCE = 1e-3  # a float32 probability may differ from Keras' by this much
 AGAIN = "`dvc repro -f train` makes it again"
 
 
@@ -34,14 +35,14 @@ class Network:
     """A network in LiteRT's format, ready to run."""
 
     def __init__(self, content: bytes, name: str) -> None:
-        """Load it.
+        """Load a network and allocate its tensors.
 
         Args:
-            content: a TFLite flatbuffer; what follows it is ignored.
-            name: what the user calls it.
+            content: a TFLite flatbuffer; bytes that follow it are ignored.
+            name: what the user calls the file, for error messages.
 
         Raises:
-            InputError: it cannot be loaded.
+            InputError: LiteRT cannot load it.
         """
         from ai_edge_litert.interpreter import Interpreter
 
@@ -53,21 +54,21 @@ class Network:
                     self._interpreter.get_input_details(),
                     self._interpreter.get_output_details(),
                 )
-            # It raises ValueError or RuntimeError with what it found; memory it cannot get is no matter of the file.
+            # LiteRT raises one of these for a bad file. A MemoryError is not the file's fault and passes through.
             except (ValueError, RuntimeError) as error:
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise InputError(f"{name}: cannot be loaded: {reason}; {AGAIN}") from None
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Those of one input and one output."""
+        """The shapes of one input and of one output, without the batch axis."""
         return tuple(self._input["shape_signature"][1:].tolist()), tuple(self._output["shape_signature"][1:].tolist())
 
     def probabilities(self, pictures: np.ndarray) -> np.ndarray:
         """Predict the probability of each class.
 
         Args:
-            pictures: uint8 `(n, size, size, 3)`, RGB, all of them at once in memory.
+            pictures: uint8 `(n, size, size, 3)`, RGB; all of them run as one batch.
 
         Returns:
             float64 array `(n, classes)`, rows that sum to 1.
@@ -77,7 +78,7 @@ class Network:
         return rows
 
     def outputs(self, pictures: np.ndarray) -> np.ndarray:
-        """Return what the network says as it is, float32 `(n, outputs)`: of one that `to_features` made, vectors."""
+        """Return the raw outputs, float32 `(n, outputs)`: probabilities, or vectors if the network gives features."""
         index = self._input["index"]
         if len(pictures) != self._interpreter.get_input_details()[0]["shape"][0]:
             self._interpreter.resize_tensor_input(index, pictures.shape)
@@ -89,7 +90,7 @@ class Network:
 
 
 def deployable(network: "keras.Model") -> "keras.Model":
-    """Return the network as other programs want it: from RGB in [0, 255] to the probability of each class."""
+    """Return a network that other programs can use: from RGB in [0, 255] to the probability of each class."""
     import keras
 
     model = from_bytes(network)
@@ -100,7 +101,7 @@ def deployable(network: "keras.Model") -> "keras.Model":
 
 
 def from_bytes(network: "keras.Model") -> "keras.Model":
-    """Return a network that takes RGB in [0, 255] in place of [0, 1]."""
+    """Return the network with an input in [0, 255] in place of [0, 1]."""
     import keras
 
     picture = keras.Input(network.input_shape[1:], name="picture")
@@ -108,25 +109,26 @@ def from_bytes(network: "keras.Model") -> "keras.Model":
 
 
 def convert(model: "keras.Model", representative: np.ndarray | None = None) -> bytes:
-    """Convert a network.
+    """Convert a network to LiteRT's format.
 
     Args:
-        model: takes RGB in [0, 255], as what `deployable` and `from_bytes` return.
-        representative: uint8 pictures to measure the range of every tensor on, for int8 arithmetic; else float32.
+        model: a network that takes RGB in [0, 255], such as `deployable` and `from_bytes` return.
+        representative: uint8 pictures on which the range of every tensor is measured, for int8 arithmetic; without
+            them the network computes in float32.
 
     Returns:
-        A TFLite flatbuffer: float32 `(n, size, size, 3)` in [0, 255] to float32 `(n, outputs)`.
+        A TFLite flatbuffer: float32 `(n, size, size, 3)` in [0, 255] -> float32 `(n, outputs)`.
 
     Raises:
         InputError: LiteRT lacks an operation of the network.
     """
     import tensorflow as tf
 
-    # Keras' own export, by way of a SavedModel, takes five times as long and computes the same.
+    # Keras' own export goes through a SavedModel: it takes five times as long, and the network computes the same.
     function = tf.function(lambda picture: model(picture, training=False))
     concrete = function.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "picture"))
     with stderr_put_aside(), warnings.catch_warnings():
-        # Of the ranges of inputs, which stay float32.
+        # The warning is about the range of the inputs, but they stay float32.
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         if representative is not None:
@@ -136,100 +138,107 @@ def convert(model: "keras.Model", representative: np.ndarray | None = None) -> b
             return bytes(converter.convert())
         except MemoryError:
             raise
-        # ConverterError, which has no public name, or what the calibration of int8 raises.
+        # It is either ConverterError, which has no public name, or whatever the calibration for int8 raises.
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"LiteRT cannot take this network: {reason}; choose another `backbone`") from error
 
 
-def write_litert(path: Path, network: bytes, card: Card) -> Card:
-    """Write a converted network with class names and card.
+def write_litert(path: Path, network: bytes, facts: ModelFacts) -> ModelFacts:
+    """Write a converted network with its class names and the facts about it.
 
     Returns:
-        The card, which now names the network.
+        The facts, which now hold the hash of the network.
     """
-    card = replace(card, litert=hashlib.sha256(network).hexdigest())
-    # The same names and dates for everyone, so that equal networks make equal files.
+    facts = replace(facts, litert=hashlib.sha256(network).hexdigest())
+    # `ZipInfo` sets a fixed date, so equal networks make equal files.
     appended = io.BytesIO(network)
     with zipfile.ZipFile(appended, "a") as archive:
-        texts = {LABELS: label_lines(card), CARD: json.dumps(asdict(card), indent=1) + "\n"}
-        if card.features:
-            del texts[LABELS]  # which would name numbers
+        texts = {LABELS: label_lines(facts), FACTS: json.dumps(asdict(facts), indent=1) + "\n"}
+        if facts.features:
+            del texts[LABELS]  # programs would take them for the names of the features
         for name, text in texts.items():
             archive.writestr(zipfile.ZipInfo(name), text)
     with replacing(path) as part:
         part.write_bytes(appended.getbuffer())
-    return card
+    return facts
 
 
-def label_lines(card: Card) -> str:
-    """Return the class names, one a line."""
-    return "".join(f"{printable(name)}\n" for name in card.classes)
+def label_lines(facts: ModelFacts) -> str:
+    """Return the class names as text, one per line."""
+    return "".join(f"{printable(name)}\n" for name in facts.classes)
 
 
-def save_litert(path: Path, network: "keras.Model", card: Card, pictures: np.ndarray) -> Card:
-    """Convert a network in float32, compare it with Keras on `pictures`, and write it.
+def save_litert(path: Path, network: "keras.Model", facts: ModelFacts, pictures: np.ndarray) -> ModelFacts:
+    """Convert a network in float32, compare its probabilities with Keras' on `pictures`, and write it.
 
     Returns:
-        The card, which now names the converted network.
+        The facts, which now hold the hash of the converted network.
 
     Raises:
-        InputError: it cannot be converted, or says something else.
+        InputError: LiteRT cannot take the network, or its probabilities differ.
     """
     content = convert(deployable(network))
     found = Network(content, str(path)).probabilities(pictures)
-    require_near(found, probabilities(network, pictures), str(path), "`backbone`")
-    return write_litert(path, content, card)
+    require_near(found, predict_probabilities(network, pictures), str(path), "`backbone`")
+    return write_litert(path, content, facts)
 
 
-def read_litert(path: Path) -> tuple[Network, Card]:
+def read_litert(path: Path) -> tuple[Network, ModelFacts]:
     """Load a network that `write_litert` wrote, after checking its hash.
 
     Raises:
-        InputError: it is not there, damaged, not of this project, or not the one that the card beside it describes.
+        InputError: the file is missing, damaged, not of this project, or not the one that the `model.json` beside it
+            describes.
     """
     if path.suffix != ".tflite":
-        raise InputError(f"{path}: expected a .tflite file, as `train` and `python -m smallvision.export` write")
+        raise InputError(f"{path}: expected a .tflite file, as `train` and `smallvision export` write")
     if not path.is_file():
         raise InputError(f"{path}: not found; `dvc repro train` makes it")
     content = path.read_bytes()
-    length, card = _read_appended(content, str(path))
-    if hashlib.sha256(memoryview(content)[:length]).hexdigest() != card.litert:
+    length, facts = _read_appended(content, str(path))
+    if hashlib.sha256(memoryview(content)[:length]).hexdigest() != facts.litert:
         raise InputError(f"{path}: damaged: not the network that its card describes; {AGAIN}")
-    beside = card_path(path)
-    if beside.is_file() and parse_card(beside.read_bytes(), str(beside)) != card:
+    beside = facts_path(path)
+    if beside.is_file() and parse_facts(beside.read_bytes(), str(beside)) != facts:
         raise InputError(f"{path}: not the model that {beside} describes; `dvc repro -f train` makes both")
     network = Network(content[:length], str(path))
-    expected = (card.image_size, card.image_size, 3), (card.features or len(card.classes),)
+    expected = (facts.image_size, facts.image_size, 3), (facts.features or len(facts.classes),)
     if network.shapes != expected:
         raise InputError(
             f"{path}: expected shapes {expected[0]} to {expected[1]}, as its card says, "
             f"received {network.shapes[0]} to {network.shapes[1]}; {AGAIN}"
         )
-    return network, card
+    return network, facts
 
 
-def _read_appended(content: bytes, name: str) -> tuple[int, Card]:
-    """Return where the network ends, and the card behind it."""
+def _read_appended(content: bytes, name: str) -> tuple[int, ModelFacts]:
+    """Return how many bytes the network has, and the facts behind it."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             length = min(info.header_offset for info in archive.infolist())
-            # Stored as they are, so no member can be larger than the file.
+            # Only members stored without compression are taken, so none can be larger than the file.
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()) or archive.testzip():
                 raise ValueError("its appended files are damaged")
-            return length, parse_card(archive.read(CARD), f"{name}: {CARD}")
+            return length, parse_facts(archive.read(FACTS), f"{name}: {FACTS}")
     except InputError:
         raise
-    # zipfile raises whatever damaged bytes lead it to (BadZipFile, KeyError, ValueError, RuntimeError, ...).
+    # zipfile documents no complete list for damaged bytes: BadZipFile, KeyError, ValueError, RuntimeError, ... occur.
     except Exception as error:
         raise InputError(f"{name}: damaged, or not of this project ({error}); {AGAIN}") from None
 
 
 def require_near(found: np.ndarray, expected: np.ndarray, name: str, remedy: str) -> float:
-    """Return the largest difference of a probability from Keras'.
+    """Return the largest difference between a probability and the one that Keras computes.
+
+    Args:
+        found: probabilities of the converted network.
+        expected: those of Keras, of the same shape.
+        name: what the user calls the file, for the error message.
+        remedy: what the user can change.
 
     Raises:
-        InputError: it is more than `TOLERANCE`, or no number; the file is `name`, and `remedy` says what to choose.
+        InputError: the difference is more than `TOLERANCE`, or not a number.
     """
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:

@@ -1,4 +1,4 @@
-"""Batch normalisation, fast in training and standard in the network that is saved."""
+"""Batch normalisation that is fast in training, and Keras' own layer in its place in the network that is saved."""
 
 import keras
 import tensorflow as tf
@@ -6,13 +6,13 @@ from keras import Model, layers
 
 
 class FusedNormalisation(layers.BatchNormalization):  # type: ignore[misc]
-    """Batch normalisation over the last axis in one operation of TensorFlow's, where Keras' takes a dozen.
+    """Batch normalisation over the last axis in one TensorFlow operation, where Keras' layer runs a dozen.
 
-    Takes what `keras.layers.BatchNormalization` takes, has the same weights and gives the same.
+    Its arguments, weights and outputs are those of `keras.layers.BatchNormalization`.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
-        """Normalise by the batch in training, else by what was remembered."""
+        """Normalise with the batch's statistics in training, and with the moving averages otherwise."""
         learning = bool(training and self.trainable)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
@@ -25,14 +25,15 @@ class FusedNormalisation(layers.BatchNormalization):  # type: ignore[misc]
         )
         if learning:
             count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)
-            variance *= (count - 1) / count  # that of the batch; TensorFlow returns an estimate of the population's
+            # TensorFlow returns an estimate of the population's variance, but Keras averages that of the batch.
+            variance *= (count - 1) / count
             for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(self.momentum * moving + (1 - self.momentum) * value)
         return outputs
 
 
 def standard_layers(network: Model) -> Model:
-    """Return a network like this, with new weights, in layers that Keras can load without this project."""
+    """Return the same network with new weights, built of layers that Keras can load without this project."""
 
     def standard(layer: layers.Layer) -> layers.Layer:
         if isinstance(layer, layers.BatchNormalization):

@@ -1,4 +1,4 @@
-"""TensorFlow and LiteRT without their start-up messages."""
+"""Import TensorFlow and run LiteRT without their start-up messages."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow, keeping its messages about CUDA and oneDNN off the terminal.
+    """Import TensorFlow and keep its messages about CUDA and oneDNN off the terminal.
 
-    Part of them is written before TensorFlow reads its own log level (tensorflow#100442).
-    Whoever sets TF_CPP_MIN_LOG_LEVEL sees every message that level lets through.
+    TensorFlow writes some of them before it reads its own log level (tensorflow#100442), so the level alone does not
+    suffice. A user who sets TF_CPP_MIN_LOG_LEVEL sees every message that this level lets through.
 
     Raises:
-        SurroundingsError: it cannot be loaded, for want of memory for example.
+        SurroundingsError: TensorFlow cannot be loaded, for want of memory for example.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if LEVEL in os.environ:
@@ -37,9 +37,10 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def stderr_put_aside() -> Iterator[None]:
-    """Keep what libraries write straight to file descriptor 2 off the terminal.
+    """Hide what libraries write straight to file descriptor 2 while the block runs.
 
-    It is shown after all if the block fails with anything but a `UserError` of ours or an interruption.
+    If the block fails, what they wrote is shown after all, unless the error is a `UserError` of ours or an
+    interruption.
     """
     sys.stderr.flush()
     stderr = os.dup(2)

@@ -1,4 +1,4 @@
-"""A small residual network, for training from scratch. It knows nothing of the pipeline."""
+"""A small residual network for training from scratch."""
 
 import keras
 import tensorflow as tf
@@ -10,23 +10,23 @@ from smallvision.models.normalisation import FusedNormalisation
 WIDTHS = (32, 64, 128, 256)
 
 
-def residual(image_size: int | None, class_count: int, dropout: float = 0) -> Model:
+def build_residual(image_size: int | None, class_count: int, dropout: float = 0) -> Model:
     """Build a residual network of 1.2 million parameters.
 
     Args:
-        image_size: side of the square RGB input in [0, 1], pixels, at least 46; None: any.
+        image_size: side of the square RGB input in [0, 1], pixels, at least 46; None accepts any side.
         class_count: number of classes.
-        dropout: share of the pooled features dropped in training.
+        dropout: share of the pooled features that is dropped in training.
 
     Returns:
-        A model as `convnet.baseline` returns.
+        A model with the same inputs and outputs as that of `build_convnet`.
 
-    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; the shortcut that averages before it
-    halves from He et al., "Bag of Tricks for Image Classification", CVPR 2019, figure 2c.
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The shortcut that averages before it
+    halves is from He et al., "Bag of Tricks for Image Classification", CVPR 2019, figure 2c.
     """
     picture = Input((image_size, image_size, 3))
     features = _convolution(picture, WIDTHS[0], stride=2)
-    # Before the normalisation, which so has a quarter of the values to go through.
+    # Pooling comes before the normalisation, which then has only a quarter of the values to process.
     features = layers.MaxPooling2D(2)(features)
     features = layers.ReLU()(_normalisation()(features))
     for width in WIDTHS:
@@ -38,9 +38,9 @@ def residual(image_size: int | None, class_count: int, dropout: float = 0) -> Mo
 
 
 def _block(features: keras.KerasTensor, width: int, stride: int) -> keras.KerasTensor:
-    """Two convolutions, the first of which divides the sides by the stride, and a shortcut around them.
+    """Add two convolutions and a shortcut around them; the first convolution divides the sides by the stride.
 
-    With a stride of 1 the shortcut is `features` as they are, which have `width` channels already.
+    With a stride of 1 the shortcut passes `features` unchanged, so they must have `width` channels already.
     """
     inside = _convolution(features, width, stride)
     inside = layers.ReLU()(_normalisation()(inside))
@@ -52,17 +52,18 @@ def _block(features: keras.KerasTensor, width: int, stride: int) -> keras.KerasT
 
 
 def _normalisation() -> layers.Layer:
-    # Keras' 0.99 remembers a hundred steps, several epochs of a few hundred pictures.
-    if tf.distribute.has_strategy():  # the whole batch counts, not a device's share of it
+    # Keras' default momentum of 0.99 averages over about a hundred steps, which is several epochs of a few hundred
+    # pictures.
+    if tf.distribute.has_strategy():  # then the statistics must be of the whole batch and not of one device's share
         return layers.BatchNormalization(momentum=0.9, synchronized=True)
     return FusedNormalisation(momentum=0.9)
 
 
 def _convolution(features: keras.KerasTensor, width: int, stride: int = 1) -> keras.KerasTensor:
     if stride > 1:
-        # By hand: `same` pads odd and even sides differently, so that a picture of another size is sampled at other
-        # places than in training.
+        # `same` pads odd and even sides differently, and would sample a picture of another size at other places than
+        # in training. So the padding is explicit.
         features = layers.ZeroPadding2D(1)(features)
-    # Batch normalisation follows, which makes a bias of no effect.
+    # No bias: the batch normalisation that follows would cancel it.
     padding = "same" if stride == 1 else "valid"
     return layers.Conv2D(width, 3, stride, padding, use_bias=False, kernel_initializer="he_normal")(features)

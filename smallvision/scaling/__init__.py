@@ -1,0 +1,1 @@
+"""What needs Ray: searches and answers to very many pictures, on one machine or a cluster."""

@@ -15,16 +15,16 @@ def connect(cpus: int | None = None) -> dict[str, float]:
     """Start Ray on this machine, or join the cluster at RAY_ADDRESS.
 
     Args:
-        cpus: cores that a task gets; None: all of a machine, or a share of them with each GPU.
+        cpus: cores that a task gets; None: all cores of a machine, or an equal share of them for each of its GPUs.
 
     Returns:
-        What a task gets of a machine, in Ray's terms: `cpu`, and where there are any one `gpu`.
+        What a task gets of a machine, in Ray's terms: `cpu` cores, and one `gpu` if there is any.
 
     Raises:
         NetworkError: there is no such cluster.
         ParameterError: no machine has so many cores.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it tells its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage statistics to its makers
     address = os.environ.get("RAY_ADDRESS", "")
     code = Path(smallvision.__file__).parent.parent
     host, _, port = address.rpartition(":")
@@ -41,7 +41,7 @@ def connect(cpus: int | None = None) -> dict[str, float]:
             f"RAY_ADDRESS: no cluster answers at {address}; start one with `ray start --head`, or unset RAY_ADDRESS; "
             "RAY_AUTH_TOKEN_PATH names the file with its token"
         ) from None
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has replaced our handler by its own
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cores = [node["CPU"] for node in nodes if node.get("CPU")]
     gpus = max(node.get("GPU", 0) for node in nodes)

@@ -1,4 +1,4 @@
-"""What a sweep searches: parameters, each with the values that it may take."""
+"""The search space of a sweep: parameters, each with the values that it may take."""
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,20 +15,24 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Over
 from hydra.errors import HydraException
 
 from smallvision.core.errors import ParameterError
-from smallvision.core.params import Params, parse_params
-from smallvision.training.run import input_size
+from smallvision.core.params import Params
+from smallvision.core.params_file import parse_params
+from smallvision.training.plan import resolve
 
-DIGITS = 3  # significant ones of a number that is drawn
+DIGITS = 3  # significant digits of a number that is drawn
 PARAMS = Path("params.yaml")
 SPLIT_ALREADY = ("source", "split")
-# Why a key may have no effect.
+# Why changing a key may have no effect.
 REASON = "its own lr, batch_size and image_size go before the general ones, and other recipes' keys say nothing"
 REASONS = {"precision": "a pretrained base computes in float32", "tensorboard": "it only draws what a training does"}
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers from `low` to `high`, both included, `whole` ones or any; `log`: as likely in each decade."""
+    """The numbers from `low` to `high`, both included.
+
+    `log` makes every decade equally likely, and `whole` leaves only whole numbers.
+    """
 
     low: float
     high: float
@@ -36,7 +40,7 @@ class Interval:
     whole: bool = False
 
     def write(self, value: float) -> str:
-        """Return a value as `-S` takes it, rounded so that a person can type it, but never beyond the ends."""
+        """Return a value as `-S` takes it: rounded so that a person can type it, but never outside the interval."""
         return str(int(value)) if self.whole else repr(min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high))
 
 
@@ -45,19 +49,19 @@ Choices = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Space:
-    """`fixed` settings of every trial, and what each trial draws of each key in `free`."""
+    """What a sweep searches: the settings in `fixed` hold for every trial, and each trial draws the keys in `free`."""
 
     fixed: Mapping[str, str]
     free: Mapping[str, Interval | Choices]
 
     @property
     def combinations(self) -> int | None:
-        """How many there are; None: no end of them."""
+        """The number of different trials; None if an interval makes it infinite."""
         choices = [values for values in self.free.values() if isinstance(values, tuple)]
         return prod(map(len, choices)) if len(choices) == len(self.free) else None
 
     def settings(self, drawn: Mapping[str, float | str]) -> dict[str, str]:
-        """Return all settings of a trial, in the words of `-S`."""
+        """Return all settings of a trial, written as `-S` takes them."""
         values = {
             key: found.write(float(drawn[key])) if isinstance(found, Interval) else str(drawn[key])
             for key, found in self.free.items()
@@ -65,7 +69,7 @@ class Space:
         return {**self.fixed, **values}
 
     def point_of(self, params: Params) -> dict[str, float | str] | None:
-        """Return what these parameters are as a trial; None: not all of them lie in the space."""
+        """Return these parameters as a trial, or None if they lie outside the space."""
         drawn: dict[str, float | str] = {}
         for key, found in self.free.items():
             value: Any = params.model_dump()
@@ -103,14 +107,14 @@ EXAMPLES = "examples: 'lr=tag(log, interval(1e-4, 1e-2))', 'image_size=int(inter
 
 
 def read_space(file: Path | None, settings: Iterable[str]) -> Space:
-    """Read what is searched: the lines of a YAML file, and settings as `dvc exp run -S` takes them.
+    """Read a search space from the lines of a YAML file and from settings as `dvc exp run -S` takes them.
 
-    The grammar is that of `-S`, Hydra's (https://hydra.cc/docs/advanced/override_grammar/extended/), with
-    `interval`. In the file a key stands before the colon, and a list holds choices. A setting replaces
-    what the file says of its key.
+    The grammar is Hydra's (https://hydra.cc/docs/advanced/override_grammar/extended/), which `-S` uses, and includes
+    `interval`. In the file a key stands before the colon, and a list holds choices. A setting replaces the line of the
+    file with the same key.
 
     Raises:
-        ParameterError: something is no setting, or nothing is to be searched.
+        ParameterError: something is not a setting, or there is nothing to search.
     """
     fixed: dict[str, str] = {}
     free: dict[str, Interval | Choices] = {}
@@ -136,13 +140,13 @@ def read_space(file: Path | None, settings: Iterable[str]) -> Space:
 def _choices(text: str, override: Override) -> Choices:
     try:
         return tuple(dict.fromkeys(override.sweep_string_iterator()))
-    except (HydraException, ValueError) as error:  # a range with steps of 0
+    except (HydraException, ValueError) as error:  # for example a range with steps of 0
         raise ParameterError(f"-S {text}: {error}") from None
 
 
 def _interval(text: str, found: IntervalSweep) -> Interval:
     low, high = found.start or 0, found.end or 0
-    interval = Interval(low, high, "log" in found.tags, whole=isinstance(found.end, int))  # of int(interval(…))
+    interval = Interval(low, high, "log" in found.tags, whole=isinstance(found.end, int))  # int(interval(…))
     if not interval.low < interval.high or (interval.log and interval.low <= 0):
         raise ParameterError(f"-S {text}: expected a lower and a higher end{', above 0' if interval.log else ''}")
     return interval
@@ -161,15 +165,15 @@ def _lines(file: Path) -> list[str]:
 
 
 def _word(value: object) -> str:
-    """YAML's null and true are Hydra's too, Python's are not."""
+    """Return a value as Hydra reads it: its null and true are those of YAML, not Python's None and True."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def params_with(settings: Mapping[str, str], text: str) -> Params:
-    """Return the parameters that `dvc exp run` would train with, by its own function.
+    """Return the parameters that `dvc exp run -S` would train with. DVC's own function makes the changes.
 
     Args:
-        settings: of the trial.
+        settings: the settings of a trial.
         text: the content of `params.yaml`.
 
     Raises:
@@ -190,24 +194,27 @@ def params_with(settings: Mapping[str, str], text: str) -> Params:
         return parse_params(copy.read_text(encoding="utf-8"), PARAMS)
 
 
-def check(space: Space, text: str) -> None:
-    """Refuse what would fail, or have no effect, after hours: try each choice, and three values of each interval.
+def check_space(space: Space, text: str) -> None:
+    """Refuse what would fail, or turn out to have no effect, after hours of training.
+
+    Each choice, and three values of each interval, are put into the parameters. A key has an effect if they give
+    different plans of a training.
 
     Args:
         space: what is searched.
         text: the content of `params.yaml`.
 
     Raises:
-        ParameterError: a value is wrong, or changes nothing in a training, or a base or its weights are not there.
+        ParameterError: a value is wrong or changes nothing in a training, or a base or its weights cannot be found.
     """
     first = space.settings({key: v.low if isinstance(v, Interval) else v[0] for key, v in space.free.items()})
     recipes = _values(space.free["recipe"]) if "recipe" in space.free else [None]
     for key, found in space.free.items():
-        trainings = {
-            str(_training(params_with(first | ({"recipe": recipe} if recipe else {}) | {key: value}, text)))
+        plans = {
+            resolve(params_with(first | ({"recipe": recipe} if recipe else {}) | {key: value}, text))
             for recipe, value in product(recipes, _values(found))
         }
-        if len(trainings) < 2 or (key != "recipe" and len(trainings) == len(recipes)):
+        if len(plans) < 2 or (key != "recipe" and len(plans) == len(recipes)):
             recipe = params_with(first, text).recipe
             raise ParameterError(f"-S {key}=…: has no effect on recipe {recipe}; {REASONS.get(key, REASON)}")
 
@@ -215,14 +222,5 @@ def check(space: Space, text: str) -> None:
 def _values(found: Interval | Choices) -> Sequence[str]:
     if not isinstance(found, Interval):
         return found
-    between = found.low + 0.382 * (found.high - found.low)  # not whole, unless all that is drawn is
+    between = found.low + 0.382 * (found.high - found.low)  # hardly ever a whole number, so it finds keys that need one
     return found.write(found.low), found.write(between), found.write(found.high)
-
-
-def _training(params: Params) -> dict[str, object]:
-    """Return what a training depends on."""
-    recipe = params.recipes[params.recipe]
-    general = params.model_dump(exclude={"recipes", "tensorboard"})
-    own = {key: value for key, value in recipe.model_dump().items() if key not in general or value is not None}
-    # What `train` makes of a base: it has a size of its own, and is used in float32.
-    return general | own | {"image_size": input_size(params)} | ({"precision": "float32"} if recipe.backbone else {})

@@ -1,4 +1,4 @@
-"""The pictures that a person names: files, folders, patterns, addresses."""
+"""Find and read the pictures that a person names: files, folders, patterns and addresses."""
 
 import glob
 import os
@@ -13,14 +13,15 @@ from smallvision.data.sources.names import is_address
 
 
 def find(given: Sequence[str], *, allow_urls: bool) -> list[str]:
-    """Return what the arguments stand for, in their order.
+    """Return the files and addresses that the arguments stand for, in the order of the arguments.
 
-    A folder stands for the pictures in it and below, hidden ones left out, in natural order; a pattern (`*`, `?`,
-    `[…]`, and `**` for any folders) that is no file's name, for what it matches.
+    A folder stands for the pictures in it and in its subfolders, without hidden ones, in natural order. An argument
+    with pattern characters (`*`, `?`, `[…]`, and `**` for any folders) stands for what it matches, unless a file has
+    this very name.
 
     Raises:
-        ParameterError: an address, and they are not allowed.
-        InputError: a folder without pictures, or a pattern that matches nothing.
+        ParameterError: an argument is an address, and addresses are not allowed.
+        InputError: a folder holds no pictures, or a pattern matches nothing.
     """
     found: list[str] = []
     for name in given:
@@ -45,7 +46,7 @@ def _below(folder: str) -> list[str]:
 
     found = []
     for parent, folders, names in os.walk(folder, onerror=refuse):
-        # Hidden folders hold thumbnails and the like; macOS writes ._picture.jpg beside a picture, which holds none.
+        # Hidden folders hold thumbnails and the like. macOS writes files such as ._picture.jpg that are no pictures.
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [str(Path(parent, name)) for name in names if _is_picture(name) and not name.startswith(".")]
     if not found:
@@ -58,11 +59,11 @@ def _is_picture(name: str) -> bool:
 
 
 def read(name: str) -> bytes:
-    """Read a file, or fetch what is behind an address.
+    """Read a file, or fetch an address.
 
     Raises:
-        PictureError: with the reason; the file cannot be read, or is larger than any picture.
-        NetworkError: it cannot be fetched.
+        PictureError: the file cannot be read, for the reason that the error gives, or it is larger than any picture.
+        NetworkError: the address cannot be fetched.
     """
     if is_address(name):
         return _fetch(name)

@@ -1,4 +1,4 @@
-"""What LiteRT's network says of pictures, as they come, without TensorFlow."""
+"""Predict pictures with LiteRT, without TensorFlow, and yield each answer as soon as it is computed."""
 
 import os
 from collections import deque
@@ -10,18 +10,26 @@ import numpy as np
 
 from smallvision.core.errors import UserError
 from smallvision.data.pictures.decoding import to_checked_input
-from smallvision.models.keras_file import Card
+from smallvision.models.facts import ModelFacts
 from smallvision.models.litert import Network
 from smallvision.serving.inputs import read
 
-BATCH = 8  # pictures; more are no faster
-AHEAD = 64  # pictures that are decoded, or will be, before their turn
+BATCH = 8  # pictures; a larger batch is no faster
+AHEAD = 64  # pictures that are decoded, or waiting to be, before their turn
 
-Row = list[tuple[str, float]]  # classes with their probabilities, the most probable first
+Row = list[tuple[str, float]]  # the classes with their probabilities, the most probable first
 
 
 def decoded(names: Sequence[str], image_size: int) -> Iterator[tuple[str, np.ndarray | UserError]]:
-    """Yield each picture, or what is wrong with it, in order; threads decode the next ones meanwhile."""
+    """Yield each picture or what is wrong with it, in order, while threads decode the next ones.
+
+    Args:
+        names: files and addresses.
+        image_size: side that the pictures are resized to, pixels.
+
+    Yields:
+        The name, and uint8 `(size, size, 3)` or the error.
+    """
 
     def load(name: str) -> np.ndarray | UserError:
         try:
@@ -29,7 +37,7 @@ def decoded(names: Sequence[str], image_size: int) -> Iterator[tuple[str, np.nda
         except UserError as error:
             return error
 
-    cv2.setNumThreads(1)  # each thread takes a picture
+    cv2.setNumThreads(1)  # the threads below work on one picture each
     waiting: deque[tuple[str, Future[np.ndarray | UserError]]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -48,18 +56,18 @@ def _result(entry: tuple[str, Future[np.ndarray | UserError]]) -> tuple[str, np.
 
 
 def predict(
-    network: Network, card: Card, names: Sequence[str], report: Callable[[str, UserError], None]
+    network: Network, facts: ModelFacts, names: Sequence[str], report: Callable[[str, UserError], None]
 ) -> Iterator[tuple[str, Row]]:
-    """Yield every picture that can be read with its classes, in order, as they are computed.
+    """Yield the name and the classes of each picture that can be read, in order.
 
     Args:
         network: the network.
-        card: its card.
+        facts: what is known about it.
         names: files and addresses.
-        report: called with each of the others and the reason.
+        report: is called with the name of each picture that cannot be read, and the reason.
     """
-    for name, row in compute(network.probabilities, card.image_size, names, report):
-        yield name, [(card.classes[index], float(row[index])) for index in np.argsort(-row, kind="stable")]
+    for name, row in compute(network.probabilities, facts.image_size, names, report):
+        yield name, [(facts.classes[index], float(row[index])) for index in np.argsort(-row, kind="stable")]
 
 
 def compute(
@@ -68,7 +76,14 @@ def compute(
     names: Sequence[str],
     report: Callable[[str, UserError], None],
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield every picture that can be read with its row of what `run` returns for a batch, in order."""
+    """Yield the name of each picture that can be read and its row of the outputs, in order.
+
+    Args:
+        run: computes an output row for each picture of a batch, uint8 `(n, size, size, 3)`.
+        image_size: side that the pictures are resized to, pixels.
+        names: files and addresses.
+        report: is called with the name of each picture that cannot be read, and the reason.
+    """
     batch: list[tuple[str, np.ndarray]] = []
 
     def computed() -> Iterator[tuple[str, np.ndarray]]:

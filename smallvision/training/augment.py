@@ -1,8 +1,8 @@
 """Random transformations of training pictures.
 
-All randomness of an epoch is drawn at once, a row of numbers a picture, from (seed, epoch,
-transformation). So a picture gets the same transformation whatever the batch size, the number of
-threads or the epoch that training started again at, and another option changes nothing of the rest.
+All randomness of an epoch is drawn at once from (seed, epoch, transformation), one row of numbers for each picture.
+So a picture gets the same transformation whatever the batch size, the number of threads or the epoch at which training
+started again, and turning one option on or off does not change what the others do.
 
 Batches of pictures are float32 `(batch, side, side, 3)` in [0, 1], a picture is `(side, side, 3)`.
 """
@@ -17,13 +17,14 @@ import tensorflow as tf
 from smallvision.core.params import Augment
 
 Draws = Mapping[str, tf.Tensor]
-Change = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], tf.Tensor]  # of a picture, by its row of these numbers
-ERASED = (0.15, 0.4)  # side of the erased square, of the picture's
+# A function from a picture and its row of numbers to the changed picture, and the rows of all pictures.
+Change = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], tf.Tensor]
+ERASED = (0.15, 0.4)  # least and greatest side of the erased square, as shares of the picture's side
 BORDERS = {"nearest": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}
 GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look, ITU-R BT.601
-STEP = 16  # pixels by which pictures grow at a time
+STEP = 16  # pixels; growing pictures grow by so many at a time
 ASPECT = 4 / 3  # a crop's sides differ by up to this ratio, as in Szegedy et al. 2015, section 6
-# Uniform numbers in [0, 1) per picture. The order is part of what a seed means: append only.
+# How many uniform numbers in [0, 1) each picture gets. The order is part of what a seed means, so only append to it.
 WIDTHS = {
     "rotation": 1,
     "shift": 2,
@@ -38,7 +39,7 @@ WIDTHS = {
 }
 
 
-def draw(count: int, seed: tf.Tensor) -> Draws:
+def draw_numbers(count: int, seed: tf.Tensor) -> Draws:
     """Draw the random numbers of `count` pictures.
 
     Args:
@@ -46,7 +47,7 @@ def draw(count: int, seed: tf.Tensor) -> Draws:
         seed: int64 `(2,)`, run and epoch.
 
     Returns:
-        Per transformation, float32 `(count, width)` in [0, 1).
+        For each transformation, float32 `(count, width)` in [0, 1).
     """
     return {
         name: tf.random.stateless_uniform((count, width), tf.random.experimental.stateless_fold_in(seed, index))
@@ -55,7 +56,14 @@ def draw(count: int, seed: tf.Tensor) -> Draws:
 
 
 def augment(pictures: tf.Tensor, draws: Draws, options: Augment, side: int | tf.Tensor | None = None) -> tf.Tensor:
-    """Apply every transformation that `options` turns on, geometry first, to pictures of that side."""
+    """Apply every transformation that `options` turns on, geometry first.
+
+    Args:
+        pictures: the pictures.
+        draws: their random numbers, as `draw_numbers` returns them.
+        options: how far each transformation may go.
+        side: of the changed pictures, pixels; None: the side that the options name, or the one that they have.
+    """
     if side is None:
         side = options.size or pictures.shape[1]
     changes = [_warping(pictures.shape[1], affine_matrices(draws, options), options.fill, side)]
@@ -70,11 +78,11 @@ def augment(pictures: tf.Tensor, draws: Draws, options: Augment, side: int | tf.
 
 
 def side_in(epoch: tf.Tensor, epochs: int, first: int, last: int) -> tf.Tensor:
-    """Return the side of the pictures in an epoch, int32, if it grows by `STEP` pixels each so many epochs.
+    """Return the side of the pictures in an epoch, int32, if it grows in equal steps of `STEP` pixels.
 
     Args:
         epoch: int64, from 0.
-        epochs: of the training. The last one has the last side, however few there are.
+        epochs: of the training. The last epoch has the last side, however few epochs there are.
         first: side in the first epochs.
         last: side in the last ones.
 
@@ -85,36 +93,12 @@ def side_in(epoch: tf.Tensor, epochs: int, first: int, last: int) -> tf.Tensor:
     return tf.gather(sides, tf.minimum(((epoch + 1) * len(sides) - 1) // epochs, len(sides) - 1))
 
 
-def augmented_views(
-    pictures: np.ndarray, indices: np.ndarray, count: int, options: Augment, seed: int, epochs: int
-) -> np.ndarray:
-    """Return what the first epochs of a training make of some of its pictures, without mixup, at their last size.
-
-    Args:
-        pictures: uint8 `(k, size, size, 3)`.
-        indices: integer array `(k,)`, which of the training pictures they are.
-        count: number of training pictures.
-        options: of the augmentation.
-        seed: of the run.
-        epochs: number of epochs.
-
-    Returns:
-        float32 `(1 + epochs, k, side, side, 3)` in [0, 1]; the first are as they are.
-    """
-    batch = tf.cast(pictures, tf.float32) / 255
-    unchanged = tf.tile(tf.eye(2, 3)[None], (len(batch), 1, 1))
-    views = [warp(batch, unchanged, options.fill, options.size)]
-    for epoch in range(epochs):
-        draws = draw(count, tf.constant([seed, epoch], tf.int64))
-        views.append(augment(batch, {name: tf.gather(numbers, indices) for name, numbers in draws.items()}, options))
-    return np.stack(views)
-
-
 def affine_matrices(draws: Draws, options: Augment) -> tf.Tensor:
     """Return the affine map of each picture, from output to input coordinates.
 
-    Coordinates are (x, y) in units of the side, origin at the centre. Applied from the right: flip,
-    zoom, crop, shear, rotation, shift. As in Keras' ImageDataGenerator both sides are zoomed apart.
+    Coordinates are (x, y) in units of the side, with the origin at the centre. The map is the product of shift,
+    rotation, shear, crop, zoom and flip, so the flip is applied first. As in Keras'
+    ImageDataGenerator, both sides are zoomed independently.
 
     Returns:
         float32 `(batch, 2, 3)`.
@@ -149,9 +133,9 @@ def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, side: int | tf.Ten
 
     Args:
         pictures: the pictures.
-        matrices: `(batch, 2, 3)`, as from `affine_matrices`.
+        matrices: `(batch, 2, 3)`, as `affine_matrices` returns them.
         fill: what lies beyond the edge, `nearest` or `reflect`.
-        side: of the result, pixels, if it is to be another.
+        side: of the result, pixels; None: the side stays.
     """
     before = pictures.shape[1]
     side = before if side is None else side
@@ -159,7 +143,7 @@ def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, side: int | tf.Ten
 
 
 def _warping(before: int, matrices: tf.Tensor, fill: str, side: int | tf.Tensor) -> Change:
-    """Return what `warp` does, to pictures of the side `before`."""
+    """Return the change that `warp` makes to pictures of the side `before`."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     after = tf.cast(side, tf.float32)
     linear, offset = matrices[:, :, :2] * (before / after), matrices[:, :, 2] * before
@@ -175,7 +159,7 @@ def _warping(before: int, matrices: tf.Tensor, fill: str, side: int | tf.Tensor)
 
 
 def change_colours(picture: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-    """Change brightness, then contrast, then saturation, which is one affine map of a picture's colours.
+    """Change brightness, then contrast, then saturation. Together they are one affine map of a picture's colours.
 
     Args:
         picture: the picture.
@@ -200,7 +184,7 @@ def erase(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
         square: `(3,)`: x and y of the centre in [0, 1], and the side as a share of the picture's; 0 erases nothing.
 
     Returns:
-        The changed picture, or this one itself.
+        The changed picture, or the given one if nothing is erased.
 
     Source: Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
     """
@@ -214,7 +198,10 @@ def erase(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
 
 
 def _apply(pictures: tf.Tensor, changes: Sequence[Change], side: int | tf.Tensor) -> tf.Tensor:
-    """Make all changes of a picture one after another, while it is in the cache; the result has that side."""
+    """Make all changes of one picture, then of the next, so that a picture stays in the processor's cache meanwhile.
+
+    The result has the given side.
+    """
     functions, tables = zip(*changes, strict=True)
 
     def change_all(before: np.ndarray, side: np.ndarray, *tables: np.ndarray) -> np.ndarray:
@@ -236,18 +223,21 @@ def draw_shares(count: int, seed: tf.Tensor, alpha: float) -> tf.Tensor:
     return gammas[:, :1] / tf.reduce_sum(gammas, axis=1, keepdims=True)
 
 
-def mix(
-    first: tuple[tf.Tensor, tf.Tensor], second: tuple[tf.Tensor, tf.Tensor], share: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mix two batches of pictures and labels, the share `(batch, 1)` of the first.
+def mix_with_neighbours(pictures: tf.Tensor, labels: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mix each picture, and its label, with the one before it in the batch.
+
+    Args:
+        pictures: the pictures.
+        labels: float32 `(batch, ...)`.
+        share: `(batch, 1)`, what each picture keeps of itself.
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     """
     by_picture = share[:, None, None]
-    by_label = tf.reshape(share, [-1] + [1] * (len(first[1].shape) - 1))
+    by_label = tf.reshape(share, [-1] + [1] * (len(labels.shape) - 1))
     return (
-        by_picture * first[0] + (1 - by_picture) * second[0],
-        by_label * first[1] + (1 - by_label) * second[1],
+        by_picture * pictures + (1 - by_picture) * tf.roll(pictures, 1, axis=0),
+        by_label * labels + (1 - by_label) * tf.roll(labels, 1, axis=0),
     )
 
 

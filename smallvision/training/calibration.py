@@ -9,7 +9,7 @@ from scipy.special import log_softmax, softmax
 if TYPE_CHECKING:
     import keras
 
-# Of probabilities, which float32 rounds: next to 1 its numbers are 6e-8 apart.
+# The least probability that counts. Float32 rounds them: next to 1 its numbers are 6e-8 apart.
 SMALLEST = 1e-7
 BOUNDS = (0.05, 20.0)
 
@@ -55,12 +55,12 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
 
 
 def with_temperature(network: "keras.Model", temperature: float) -> "keras.Model":
-    """Return a network whose probabilities are those of the given one at this temperature, as of `scale`.
+    """Return a network whose probabilities are those of the given one at this temperature, as `scale` returns them.
 
     The predicted class stays the same.
 
     Args:
-        network: to one probability, of the second of two classes, or to one of each class.
+        network: its output is one probability, of the second of two classes, or one for each class.
         temperature: a positive number.
     """
     import keras

@@ -12,22 +12,24 @@ from pathlib import Path
 
 import numpy as np
 
-import smallvision
 from smallvision.core.errors import printable
 from smallvision.core.files import replacing, require_space
+from smallvision.training.code import code_of
 
-KEPT = 2  # should the newest be damaged by a power cut, there is the one before
-# What else the numbers depend on. The pins fix all packages; these are the ones that compute.
-CODE = ("smallvision", "stages")
+KEPT = 2  # if a power cut damages the newest state, the one before it is still there
+# The numbers depend on these packages too. The pins fix all packages; these are the ones that compute.
 PACKAGES = ("keras", "numpy", "opencv-python-headless", "pillow", "tensorflow")
 
 
 @dataclass(frozen=True)
 class State:
-    """All that the next epoch depends on, after the epochs of `history`.
+    """All that the next epoch depends on.
 
-    `variables`: of the network, with the states of its random layers, and of the optimizer;
-    `best`: the weights of the best of them; `seconds`: what these epochs took.
+    Attributes:
+        variables: of the network, with the states of its random layers, and of the optimizer.
+        best: the weights of the best epoch so far.
+        history: the epochs so far.
+        seconds: the time that they took.
     """
 
     variables: Sequence[np.ndarray]
@@ -38,20 +40,24 @@ class State:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The last states of one training, a file each in `folder`."""
+    """The last states of one training, each in a file in `folder`."""
 
     folder: Path
 
     def of(self, phase: str) -> "Checkpoints":
-        """Return those of a further phase of the same training."""
+        """Return the checkpoints of a further phase of the same training."""
         return Checkpoints(self.folder / phase)
 
     def require_space(self, weights: Sequence[np.ndarray]) -> None:
-        """Check that there is room for the states of a network: its weights, the optimizer's, the best ones."""
+        """Check that there is room for the states of a network: weights, best weights, the optimizer's variables.
+
+        Raises:
+            SurroundingsError: there is not.
+        """
         require_space(self.folder, 3 * (KEPT + 1) * sum(array.nbytes for array in weights))
 
     def save(self, state: State) -> None:
-        """Add a state; the one before it stays."""
+        """Add a state. The one before it stays, older ones are deleted."""
         facts = json.dumps({"history": state.history, "seconds": state.seconds}, allow_nan=False)
         arrays = {f"variables_{index}": array for index, array in enumerate(state.variables)}
         arrays |= {f"best_{index}": array for index, array in enumerate(state.best)}
@@ -64,7 +70,7 @@ class Checkpoints:
             old.unlink()
 
     def load(self) -> State | None:
-        """Return the newest state that is whole; a damaged one is reported and deleted."""
+        """Return the newest undamaged state; a damaged one is reported and deleted. None: there is no state."""
         for path in self._newest_first():
             content = path.read_bytes()
             checksum, content = content[:32], content[32:]
@@ -75,7 +81,7 @@ class Checkpoints:
         return None
 
     def remove(self) -> None:
-        """Delete all, of every phase: the training is over."""
+        """Delete the states of all phases, because the training is over."""
         shutil.rmtree(self.folder)
 
     def _newest_first(self) -> list[Path]:
@@ -83,19 +89,14 @@ class Checkpoints:
 
 
 def training_key(facts: Mapping[str, object]) -> str:
-    """Return a name for all that a training depends on, so that its states are never taken for another's.
+    """Return a name for all that a training depends on, so that its states are never taken for another training's.
 
     Args:
-        facts: parameters and hashes of the data. The project's code and the versions of what it
-            computes with are added here.
+        facts: the plan and the hash of the pictures. The code of the train stage and the versions of the packages
+            that compute are added here.
     """
-    root = Path(smallvision.__file__).parent.parent
-    code = [path.read_bytes() for folder in CODE for path in sorted((root / folder).rglob("*.py"))]
-    return hashlib.sha256(
-        json.dumps(
-            [facts, [version(name) for name in PACKAGES], [hashlib.sha256(source).hexdigest() for source in code]]
-        ).encode()
-    ).hexdigest()[:16]
+    everything = [facts, [version(name) for name in PACKAGES], code_of("train")]
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:16]
 
 
 def _parse(content: bytes) -> State:

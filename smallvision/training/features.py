@@ -14,28 +14,27 @@ import numpy as np
 import platformdirs
 import tensorflow as tf
 
-from smallvision.core.files import sha256_of
-from smallvision.data.pictures import batches
-from smallvision.data.pictures.batches import Inputs
+from smallvision.data.pictures.batches import Examples
 from smallvision.data.pictures.loading import Pictures
-from smallvision.models import inference
 from smallvision.models.inference import run_model
-from smallvision.models.keras_file import fingerprint
+from smallvision.models.keras_file import hash_weights
+from smallvision.training.code import code_of
 
-KEPT = 4 * 2**30  # bytes; the longest unused make room
+KEPT = 4 * 2**30  # bytes; what was not used for the longest time makes room
 
 
-def compute_features(model: keras.Model, inputs: Inputs, *, mirror: bool = False) -> np.ndarray:
+def compute_features(model: keras.Model, inputs: Examples, *, mirror: bool = False) -> np.ndarray:
     """Run a frozen model, or take the result of an earlier run.
 
-    Kept in the user's cache folder, not in the project: it is no output of a stage, and
-    experiments that run in copies of the project share it. The key is made of everything the
-    result depends on (layers, weights, pictures and how they are read, Keras' version), so it is never stale.
+    Results are kept in the user's cache folder and not in the project, because they are no output of a stage, and so
+    that experiments which run in copies of the project share them. The key is made of everything that the
+    result depends on (layers, weights, pictures, the code of the train stage, the versions of Keras and TensorFlow), so
+    a kept result is never out of date.
 
     Args:
         model: takes RGB in [0, 1].
         inputs: pictures, or float32 features of lower layers.
-        mirror: add the features of the mirror images, behind the others.
+        mirror: add the features of the mirror images after the others.
 
     Returns:
         float32 array `(n, ...)`, with `mirror` `(2 n, ...)`.
@@ -45,24 +44,18 @@ def compute_features(model: keras.Model, inputs: Inputs, *, mirror: bool = False
     return _cached(model, inputs, mirror=False)
 
 
-def _cached(model: keras.Model, inputs: Inputs, *, mirror: bool) -> np.ndarray:
-    key = hashlib.sha256(
-        "\n".join(
-            [
-                "mirrored" if mirror else "as it is",
-                model.to_json(),
-                fingerprint(model),
-                keras.version(),
-                tf.__version__,
-                sha256_of(Path(batches.__file__)),
-                sha256_of(Path(inference.__file__)),
-                inputs.fingerprint
-                if isinstance(inputs, Pictures)
-                else hashlib.sha256(np.ascontiguousarray(inputs).data).hexdigest(),
-            ]
-        ).encode()
-    ).hexdigest()
-    # A cache that cannot be used costs time only; what fails in computing is no matter of the cache.
+def _cached(model: keras.Model, inputs: Examples, *, mirror: bool) -> np.ndarray:
+    parts = [
+        "mirrored" if mirror else "as it is",
+        model.to_json(),
+        hash_weights(model),
+        keras.version(),
+        tf.__version__,
+        code_of("train"),
+        inputs.content_hash if isinstance(inputs, Pictures) else _hash_array(inputs),
+    ]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    # A cache that cannot be used costs time only. The computation is outside, because its errors are not the cache's.
     with _reported(), _open_cache() as cache:
         kept = cache.get(key, read=True)
         if kept is not None:
@@ -77,13 +70,17 @@ def _cached(model: keras.Model, inputs: Inputs, *, mirror: bool) -> np.ndarray:
     return features
 
 
+def _hash_array(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
 def _open_cache() -> diskcache.Cache:
     return diskcache.Cache(str(Path(platformdirs.user_cache_dir("smallvision"), "features")), size_limit=KEPT)
 
 
 @contextmanager
 def _reported() -> Iterator[None]:
-    """Report what is wrong with the cache, and go on."""
+    """Report what is wrong with the cache, and go on without it."""
     try:
         yield
     except (OSError, sqlite3.Error, ValueError, EOFError, RuntimeError) as error:  # RuntimeError: no home folder

@@ -3,33 +3,32 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from smallvision.core.errors import DivergedError, check_stopped
-from smallvision.core.params import Augment
-from smallvision.data.pictures.batches import Inputs, evaluation_batches, training_batches
-from smallvision.training.balance import weigher
-from smallvision.training.checkpoints import Checkpoints, State
-from smallvision.training.muon import KernelMuon
+from smallvision.data.pictures.batches import Examples, evaluation_batches
+from smallvision.training.batches import balanced_weights, training_batches, weigher
+from smallvision.training.checkpoints import State
+from smallvision.training.history import HISTORY_KEYS, History, find_best, is_over
+from smallvision.training.hooks import Hooks
+from smallvision.training.optimizers import make_optimizer, schedule_lr
+from smallvision.training.plan import Plan
 
 CROSS_ENTROPY = "cross_entropy"
 
-HISTORY_KEYS = ("acc", "loss", "val_acc", "val_loss")
-
-
-Subset = tuple[Inputs, np.ndarray]  # pictures or features, and labels
-History = Sequence[dict[str, float]]  # a row an epoch, with HISTORY_KEYS
+Subset = tuple[Examples, np.ndarray]  # pictures or features, and their labels
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted network: the weights of its best epoch, in float32.
+    """A fitted network with the weights of its best epoch, in float32.
 
-    `earlier` is the time that runs which were ended had spent on the epochs that were kept, in seconds.
+    `earlier` is the time, in seconds, that earlier runs of this training spent on the epochs it went on from.
     """
 
     model: keras.Model
@@ -38,42 +37,27 @@ class Fit:
 
     @property
     def best_epoch(self) -> int:
-        """From 1."""
+        """The epoch that was kept, from 1."""
         return find_best(self.history)
 
-
-def find_best(history: History) -> int:
-    """Return the epoch (from 1) with the best validation accuracy, the first of equals."""
-    # Of epochs that are right equally often, the one that is less sure of its mistakes.
-    return max(range(len(history)), key=lambda index: (history[index]["val_acc"], -history[index]["val_loss"])) + 1
-
-
-def is_over(history: History, patience: int | None) -> bool:
-    """Say whether the last `patience` epochs all failed to be better than the best before them."""
-    return patience is not None and bool(history) and len(history) - find_best(history) >= patience
+    @property
+    def best(self) -> dict[str, float]:
+        """What it reached, with the keys of `history.HISTORY_KEYS`."""
+        return self.history[self.best_epoch - 1]
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Remember the best epoch, stop at a loss that is no number, and report where no bar is shown."""
+    """Remember the best epoch, stop at a loss that is not a number, and print a line where no bar is shown."""
 
-    def __init__(
-        self,
-        lr: float,
-        patience: int | None,
-        checkpoints: Checkpoints | None,
-        report: Callable[[History], None] | None,
-        *,
-        show_lines: bool,
-    ) -> None:
+    def __init__(self, model: keras.Model, plan: Plan, hooks: Hooks, *, show_lines: bool) -> None:
         super().__init__()
+        self.set_model(model)
         self.weights: Sequence[np.ndarray] = []
         self.history: list[dict[str, float]] = []
         self.earlier = 0.0
         self._begin = time.monotonic()
-        self._lr = lr
-        self._patience = patience
-        self._checkpoints = checkpoints
-        self._report = report
+        self._plan = plan
+        self._hooks = hooks
         self._show_lines = show_lines
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
@@ -84,25 +68,21 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         check_stopped()
-        if not math.isfinite(logs["loss"]):
-            raise DivergedError(f"the loss became {logs['loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`")
+        self._require_finite("loss", logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         row = {key: float(logs[key.replace("loss", CROSS_ENTROPY)]) for key in HISTORY_KEYS}
-        if not math.isfinite(row["val_loss"]):
-            raise DivergedError(
-                f"the validation loss became {row['val_loss']} in epoch {self._epoch} at lr {self._lr:g}; lower `lr`"
-            )
+        self._require_finite("validation loss", row["val_loss"])
         self.history.append(row)
         better = find_best(self.history) == self._epoch
         if better:
             self.weights = self.model.get_weights()
-        if self._checkpoints:
+        if self._hooks.checkpoints:
             variables = [variable.numpy() for variable in _variables(self.model)]
             seconds = self.earlier + time.monotonic() - self._begin
-            self._checkpoints.save(State(variables, self.weights, self.history, seconds))
-        if self._report:
-            self._report(self.history)
+            self._hooks.checkpoints.save(State(variables, self.weights, self.history, seconds))
+        for report in self._hooks.reports:
+            report(self.history)
         if self._show_lines:
             values = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
             seconds = time.monotonic() - self._start
@@ -110,40 +90,26 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 f"epoch {self._epoch}/{self.params['epochs']}  {seconds:.1f} s  {values}{'  best' if better else ''}",
                 flush=True,
             )
-        if is_over(self.history, self._patience):
+        if is_over(self.history, self._plan.recipe.patience):
             self.model.stop_training = True
+
+    def _require_finite(self, name: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(f"the {name} became {loss} in epoch {self._epoch} at lr {self._plan.lr:g}; lower `lr`")
+
+    def go_on(self, state: State) -> None:
+        """Put the network and its optimizer into the state in which an earlier run ended."""
+        self.model.optimizer.build(self.model.trainable_variables)
+        for variable, value in zip(_variables(self.model), state.variables, strict=True):
+            variable.assign(value)
+        self.weights, self.history, self.earlier = state.best, list(state.history), state.seconds
+        epochs = self._plan.epochs
+        print(f"going on after epoch {len(self.history)} of {epochs}, where an earlier run ended", flush=True)
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
-    """Everything the next epoch starts from; the states of dropout are among the model's."""
+    """Return everything that the next epoch starts from. The model's variables include the states of dropout."""
     return [*model.variables, *model.optimizer.variables]
-
-
-def _go_on(model: keras.Model, watch: _Watch, state: State) -> None:
-    """Put a network and its optimizer into the state of an earlier run."""
-    model.optimizer.build(model.trainable_variables)
-    for variable, value in zip(_variables(model), state.variables, strict=True):
-        variable.assign(value)
-    watch.weights, watch.history = state.best, list(state.history)
-    watch.earlier = state.seconds
-
-
-def _cosine(lr: float, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
-    rising = min(round(warmup * steps), steps - 1)
-    if not rising:
-        return keras.optimizers.schedules.CosineDecay(lr, steps)
-    return keras.optimizers.schedules.CosineDecay(0.0, steps - rising, warmup_target=lr, warmup_steps=rising)
-
-
-def make_optimizer(
-    name: str, lr: float | keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
-) -> keras.Optimizer:
-    """Return `rmsprop`, `adamw` or `muon`; the decay is that of the last two."""
-    if name == "muon":
-        return KernelMuon(lr, weight_decay)
-    if name == "adamw":
-        return keras.optimizers.AdamW(lr, weight_decay=weight_decay)
-    return keras.optimizers.RMSprop(lr)
 
 
 def label_columns(labels: np.ndarray, units: int) -> np.ndarray:
@@ -155,7 +121,10 @@ def label_columns(labels: np.ndarray, units: int) -> np.ndarray:
 def compile_network(
     model: keras.Model, optimizer: keras.Optimizer, label_smoothing: float, steps_per_execution: int = 1
 ) -> None:
-    """Compile for labels as from `label_columns`; the cross-entropy with them is a metric beside the smoothed loss."""
+    """Compile a network for labels as `label_columns` returns them.
+
+    The loss smooths the labels; the cross-entropy with the labels as they are is a metric beside it.
+    """
     loss, cross_entropy = (
         (keras.losses.BinaryCrossentropy, keras.metrics.BinaryCrossentropy)
         if model.output_shape[-1] == 1
@@ -169,96 +138,70 @@ def compile_network(
     )
 
 
-def fit(
-    build: Callable[[], keras.Model],
-    train: Subset,
-    validation: Subset,
-    *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    seed: int,
-    precision: str,
-    optimizer: str = "rmsprop",
-    weight_decay: float = 0.0,
-    schedule: str = "constant",
-    warmup: float = 0.0,
-    label_smoothing: float = 0.0,
-    augment: Augment | None = None,
-    patience: int | None = None,
-    class_weight: Mapping[int, float] | None = None,
-    checkpoints: Checkpoints | None = None,
-    report: Callable[[History], None] | None = None,
-) -> Fit:
+def fit(build: Callable[[], keras.Model], train: Subset, validation: Subset, plan: Plan, hooks: Hooks) -> Fit:
     """Train a network and keep the epoch with the best validation accuracy.
 
-    With `checkpoints`, a training that was ended goes on after its last epoch, to the same result bit for bit.
+    With checkpoints, a training that was ended goes on after its last complete epoch, to the same result bit for bit.
+    History and best epoch go by the cross-entropy with the labels as they are, without label smoothing. Where the plan
+    balances the classes, the weights hold in the loss, the accuracy and the cross-entropy of training and validation
+    alike, which makes `val_acc` the balanced accuracy. Validation pictures are never changed at random.
 
     Args:
         build: makes the network under the dtype policy of the moment.
         train: pictures or features, and integer labels `(n,)`.
         validation: the same.
-        epochs: passes over the training pictures.
-        batch_size: pictures per step.
-        lr: step size.
-        optimizer: `rmsprop`, `adamw` or `muon`.
-        weight_decay: of the last two.
-        schedule: `constant`, or `cosine` for a step size that falls from `lr` to 0.
-        warmup: share of the steps in which the step size first rises from 0 to `lr`; of `cosine`.
-        label_smoothing: share of each training label that is spread over all classes. History and
-            best epoch go by the cross-entropy with the labels as they are.
-        seed: of the weights and the order of the pictures.
-        augment: random changes of the training pictures; validation pictures are never changed.
-        patience: epochs in a row that are no better than the best, after which the training ends early.
-        class_weight: what a picture of each class counts, in the loss and in accuracy and cross-entropy, of
-            training and validation alike. Weights that balance the classes make `val_acc` the balanced accuracy.
-        precision: `float32`, or `bfloat16` for bfloat16 arithmetic on float32 weights.
-        checkpoints: where the state after each epoch is kept, and looked for first.
-        report: is called with the history so far after each epoch.
+        plan: how to train.
+        hooks: what to do after each epoch.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
     """
-    keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.utils.set_random_seed(plan.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if plan.precision == "bfloat16" else "float32")
     model = build()
-    steps = math.ceil(len(train[0]) / batch_size)
-    train, validation = (
-        (pictures, label_columns(labels, model.output_shape[-1])) for pictures, labels in (train, validation)
-    )
-    rate = lr if schedule == "constant" else _cosine(lr, epochs * steps, warmup)
-    # On features a step is so short that Python would take most of the time.
+    steps = math.ceil(len(train[0]) / plan.batch_size)
+    # A step on features is so short that Python would take most of the time.
     at_once = 1 if len(train[0].shape) == 4 else steps
-    compile_network(model, make_optimizer(optimizer, rate, weight_decay), label_smoothing, at_once)
+    optimizer = make_optimizer(plan.recipe, schedule_lr(plan, plan.epochs * steps))
+    compile_network(model, optimizer, plan.recipe.label_smoothing, at_once)
     on_terminal = sys.stdout.isatty()
-    watch = _Watch(lr, patience, checkpoints, report, show_lines=not on_terminal)
-    state = None
-    if checkpoints:
-        state = checkpoints.load()
-        if not state:
-            checkpoints.require_space(model.get_weights())
-    if state:
-        _go_on(model, watch, state)
-        print(f"going on after epoch {len(state.history)} of {epochs}, where an earlier run ended", flush=True)
+    watch = _Watch(model, plan, hooks, show_lines=not on_terminal)
+    if hooks.checkpoints:
+        if state := hooks.checkpoints.load():
+            watch.go_on(state)
+        else:
+            hooks.checkpoints.require_space(model.get_weights())
     done = len(watch.history)
-    batches = [
-        training_batches(*train, batch_size, seed, augment, first_epoch=done, epochs=epochs),
-        evaluation_batches(*validation),
-    ]
-    if class_weight:
-        batches = [each.map(weigher(class_weight)) for each in batches]
+    batches = _batches(train, validation, plan, units=model.output_shape[-1], first_epoch=done)
     model.fit(
         batches[0],
         steps_per_epoch=steps,
         initial_epoch=done,
-        epochs=done if is_over(watch.history, patience) else epochs,
+        epochs=done if is_over(watch.history, plan.recipe.patience) else plan.epochs,
         validation_data=batches[1],
-        shuffle=False,  # training_batches does, for each epoch anew
+        shuffle=False,  # training_batches shuffles each epoch anew
         verbose=1 if on_terminal else 0,
         callbacks=[watch],
     )
-    # Rebuilt, so that the saved model computes in float32 on whatever machine it is used.
+    # The network is built again, so that the saved one computes in float32 on whatever machine it is used.
     keras.config.set_dtype_policy("float32")
     best = build()
     best.set_weights(watch.weights)
     return Fit(best, watch.history, watch.earlier)
+
+
+def _batches(
+    train: Subset, validation: Subset, plan: Plan, *, units: int, first_epoch: int
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Return the batches of training and validation, for a network of so many output units."""
+    (pictures, labels), (held_out, held_out_labels) = train, validation
+    batches = (
+        training_batches(
+            pictures, label_columns(labels, units), plan.batch_size, plan.seed, plan.augment, first_epoch, plan.epochs
+        ),
+        evaluation_batches(held_out, label_columns(held_out_labels, units)),
+    )
+    if not plan.balance_classes:
+        return batches
+    weigh = weigher(balanced_weights(labels))
+    return batches[0].map(weigh), batches[1].map(weigh)

@@ -1,132 +1,129 @@
-"""Training on a pretrained base: a head on its features, then, if asked for, its last layers too."""
+"""Training on a pretrained base: a head on its features, then, if asked for, its last layers too.
 
-from collections.abc import Callable, Sequence
+The steps are those of F. Chollet, *Deep Learning with Python*, 2017, section 5.3: put a new head on the base, freeze
+the base, train the head, unfreeze the last layers, train both at a low rate.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import layers
 
 from smallvision.core.errors import ParameterError
-from smallvision.core.params import Augment
+from smallvision.core.params import Recipe
 from smallvision.models.convnet import output_layer
-from smallvision.training.checkpoints import Checkpoints
 from smallvision.training.features import compute_features
-from smallvision.training.fitting import Fit, History, Subset, find_best, fit
+from smallvision.training.fitting import Fit, Subset, fit
+from smallvision.training.history import find_best
+from smallvision.training.hooks import Hooks
+from smallvision.training.plan import Plan
 
 
 @dataclass(frozen=True)
 class Head:
-    """The classifier on top of a base: pooling, a dense layer of `units` (0: none), dropout, output."""
+    """The classifier on top of a base: a dense layer of `units` (0: none), dropout, and an output for each class."""
 
-    pooling: Literal["average", "flatten"]
     units: int
     dropout: float
+    feature_count: int
+    class_count: int
 
-    def pool(self, base: keras.Model) -> keras.Model:
-        """Return the base with its feature maps pooled to a vector."""
-        pooling = layers.GlobalAveragePooling2D if self.pooling == "average" else layers.Flatten
-        return keras.Model(base.input, pooling(name="pooling")(base.output), name=base.name)
-
-    def build(self, feature_count: int, class_count: int) -> keras.Model:
+    def build(self) -> keras.Model:
         """Build the network from pooled features to probabilities."""
         hidden = [layers.Dense(self.units, activation="relu")] if self.units else []
         drop = [layers.Dropout(self.dropout)] if self.dropout else []
-        return keras.Sequential([keras.Input((feature_count,)), *hidden, *drop, output_layer(class_count)], name="head")
+        entry, output = keras.Input((self.feature_count,)), output_layer(self.class_count)
+        return keras.Sequential([entry, *hidden, *drop, output], name="head")
 
 
-@dataclass(frozen=True)
-class Top:
-    """How the last layers of a base are trained further."""
-
-    unfreeze: int | str
-    lr: float
-    epochs: int
+def put_head_on(base: keras.Model, recipe: Recipe, class_count: int) -> tuple[keras.Model, Head]:
+    """Return the base, frozen and with its feature maps pooled to a vector, and the head that fits on it."""
+    base.trainable = False
+    pooling = layers.GlobalAveragePooling2D if recipe.pooling == "average" else layers.Flatten
+    pooled = keras.Model(base.input, pooling(name="pooling")(base.output), name=base.name)
+    return pooled, Head(recipe.units, recipe.dropout, pooled.output_shape[-1], class_count)
 
 
 def fit_on_base(
-    base: keras.Model,
-    head: Head,
-    train: Subset,
-    validation: Subset,
-    class_count: int,
-    *,
-    mirror: bool,
-    augment: Augment | None,
-    top: Top | None,
-    **options: Any,
+    base: keras.Model, train: Subset, validation: Subset, class_count: int, plan: Plan, hooks: Hooks
 ) -> Fit:
-    """Train a head on a frozen base and, with `top`, the base's last layers after that.
+    """Train a head on a frozen base and, if the recipe unfreezes any, the base's last layers after that.
 
-    The steps of the book: put a new head on the base, freeze the base, train the head, unfreeze the
-    last layers, train both at a low rate. Pictures pass frozen layers once, and what comes out is kept
-    between runs; only augmentation makes them pass in every epoch. With `top` the head is trained
-    without it: the second phase changes the pictures anyway, and takes the time once.
+    Pictures pass frozen layers once, and what comes out is kept between runs; only augmentation makes them pass in
+    every epoch. If a second phase follows, the head is trained without augmentation: the second phase changes the
+    pictures anyway, and takes the time once.
 
     Args:
         base: RGB in [0, 1] -> `(height, width, channels)`; flat.
-        head: the classifier.
         train: pictures and integer labels `(n,)`.
         validation: the same.
         class_count: number of classes.
-        mirror: train on the mirror images too; of no effect where `augment` is, which has its own `flip`.
-        augment: random changes of the training pictures, in front of the base; with `top`, in the second phase.
-        top: which layers to train further, if any.
-        options: the others of `fit`.
+        plan: how to train the head; `plan.second_phase()` says how to train both.
+        hooks: what to do after each epoch, of either phase.
 
     Returns:
-        The best network of all epochs, from pictures to probabilities; the history of both phases.
-
-    Source: F. Chollet, *Deep Learning with Python*, 2017, section 5.3.
+        The best network of all epochs, from pictures to probabilities, and the history of both phases.
     """
-    trainable = unfrozen_layers(base, top.unfreeze) if top else []
-    base.trainable = False
-    base = head.pool(base)
+    second_phase = plan.second_phase()
+    trainable = unfrozen_layers(base, plan.recipe.unfreeze or "all") if second_phase else []
+    base, head = put_head_on(base, plan.recipe, class_count)
+    if second_phase and not plan.augment:
+        return _fit_above_cut(base, head, trainable, (train, validation), plan, second_phase, hooks)
+    if plan.augment and not second_phase:
+        return fit(lambda: join(base, head.build()), train, validation, plan, hooks)
+    first = _fit_on_features(base, head, (train, validation), replace(plan, augment=None), hooks)
+    return _fit_further(first, trainable, (train, validation), second_phase, hooks) if second_phase else first
 
-    def build_head() -> keras.Model:
-        return head.build(base.output_shape[-1], class_count)
 
-    def outputs_of(frozen: keras.Model) -> tuple[Subset, Subset]:
-        labels = np.tile(train[1], 2) if mirror else train[1]
-        return (
-            (compute_features(frozen, train[0], mirror=mirror), labels),
-            (compute_features(frozen, validation[0]), validation[1]),
-        )
+def _fit_on_features(base: keras.Model, head: Head, data: tuple[Subset, Subset], plan: Plan, hooks: Hooks) -> Fit:
+    """Train a head on the features of pictures, each of which passes the base once."""
+    result = fit(head.build, *_outputs_of(base, data, mirror=plan.recipe.mirror), plan, hooks)
+    return replace(result, model=join(base, result.model))
 
-    if augment and not top:
-        return fit(lambda: join(base, build_head()), train, validation, augment=augment, **options)
-    if augment or not top:
-        result = fit(build_head, *outputs_of(base), **options)
-        result = replace(result, model=join(base, result.model))
-        return _fit_top(result, trainable, (train, validation), top, augment=augment, **options) if top else result
-    # Unchanged pictures pass the layers below the cut once in all; those above it once more, for the head.
+
+def _fit_above_cut(
+    base: keras.Model,
+    head: Head,
+    trainable: Sequence[layers.Layer],
+    data: tuple[Subset, Subset],
+    plan: Plan,
+    second_phase: Plan,
+    hooks: Hooks,
+) -> Fit:
+    """Train a head, then the last layers too, on pictures that are not changed.
+
+    They pass the layers below the first unfrozen one, the cut, once in all. The layers above the cut they pass once
+    more for the head, and in every epoch of the second phase.
+    """
     cut = find_cut(base, trainable[0])
     above = keras.Model(cut, base.output, name="above")
-    at_cut = outputs_of(keras.Model(base.input, cut, name="below"))
-    result = fit(build_head, *((compute_features(above, x), y) for x, y in at_cut), **options)
-    result = _fit_top(replace(result, model=join(above, result.model)), trainable, at_cut, top, **options)
+    at_cut = _outputs_of(keras.Model(base.input, cut, name="below"), data, mirror=plan.recipe.mirror)
+    features = [(compute_features(above, inputs), labels) for inputs, labels in at_cut]
+    first = fit(head.build, features[0], features[1], plan, hooks)
+    first = replace(first, model=join(above, first.model))
+    result = _fit_further(first, trainable, at_cut, second_phase, hooks)
     return replace(result, model=join(base, result.model.layers[-1]))
 
 
-def _fit_top(
-    first: Fit,
-    trainable: Sequence[layers.Layer],
-    data: tuple[Subset, Subset],
-    top: Top,
-    *,
-    checkpoints: Checkpoints | None = None,
-    report: Callable[[History], None] | None = None,
-    **options: Any,
+def _outputs_of(frozen: keras.Model, data: tuple[Subset, Subset], *, mirror: bool) -> tuple[Subset, Subset]:
+    """Return what a frozen network makes of both subsets; `mirror` adds the mirror images of the training pictures."""
+    (train, labels), (validation, validation_labels) = data
+    return (
+        (compute_features(frozen, train, mirror=mirror), np.tile(labels, 2) if mirror else labels),
+        (compute_features(frozen, validation), validation_labels),
+    )
+
+
+def _fit_further(
+    first: Fit, trainable: Sequence[layers.Layer], data: tuple[Subset, Subset], plan: Plan, hooks: Hooks
 ) -> Fit:
-    """Train the unfrozen layers and the head of `first` further; keep the best epoch of both phases."""
+    """Train the unfrozen layers and the head of `first` further, and keep the best epoch of both phases."""
     for layer in trainable:
         layer.trainable = True
     before = first.model.get_weights()
-    options |= {"lr": top.lr, "epochs": top.epochs, "checkpoints": checkpoints and checkpoints.of("top")}
-    if report:
-        options["report"] = lambda history: report([*first.history, *history])
-    second = fit(lambda: first.model, *data, **options)
+    second = fit(lambda: first.model, *data, plan, hooks.of("top").after(first.history))
     history, earlier = [*first.history, *second.history], first.earlier + second.earlier
     if find_best(history) > len(first.history):
         return replace(second, history=history, earlier=earlier)
@@ -142,7 +139,7 @@ def join(base: keras.Model, head: keras.Model) -> keras.Model:
 def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.Layer]:
     """Return the layers to train: the last `unfreeze`, those from the one of that name on, or `all`.
 
-    Batch normalisation is left out: with few pictures, its statistics get worse, and with
+    Batch normalisation is left out: with few pictures its statistics get worse, and with
     `trainable` false it stays in inference mode.
 
     Raises:
@@ -167,13 +164,13 @@ def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.L
 
 
 def find_cut(base: keras.Model, first: layers.Layer) -> keras.KerasTensor:
-    """Return the last tensor before `first` that all later operations depend on alone.
+    """Return the last tensor before `first` on which all later operations depend, and on no earlier one.
 
     No residual connection crosses it, so a base can be cut in two there.
     """
     operations = [operation for operation in base.operations if not isinstance(operation, layers.InputLayer)]
     made = {id(operation.output): index for index, operation in enumerate(operations)}
-    # How far back each operation reads; -1 is the picture.
+    # How far back each operation reads; -1 stands for the picture.
     reads = [
         min(made.get(id(tensor), -1) for tensor in keras.tree.flatten(operation.input)) for operation in operations
     ]

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,8 +15,8 @@ import pytest
 from smallvision.commands import demo
 from smallvision.core.errors import SurroundingsError
 from smallvision.data.pictures.decoding import PictureError
-from smallvision.models.keras_file import Card, read_card, save_model
-from tests.conftest import Project, assert_one_line, jpeg
+from smallvision.models.facts import ModelFacts, read_facts
+from tests.conftest import Project, assert_one_line, jpeg, save_model
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 CLASSES = ["cat", '<b>"dog"</b>']
@@ -28,34 +27,25 @@ def model_file(tmp_path_factory) -> Path:
     """An untrained network that knows two classes, and the metrics of its test."""
     import keras
 
-    from smallvision.models.convnet import baseline
+    from smallvision.models.convnet import build_convnet
 
     keras.utils.set_random_seed(5)
     path = tmp_path_factory.mktemp("models") / "model.keras"
-    card = save_model(
-        path,
-        baseline(46, 2),
-        recipe="baseline",
-        source="drawn",
-        pictures="0" * 64,
-        classes=CLASSES,
-        image_size=46,
-        parameters={},
-    )
-    metrics = {**card.ids, "acc": 0.897, "acc_low": 0.8766, "acc_high": 0.9143, "n": 1000}
+    facts = save_model(path, build_convnet(46, 2), recipe="baseline", source="drawn", classes=CLASSES)
+    metrics = {**facts.ids, "acc": 0.897, "acc_low": 0.8766, "acc_high": 0.9143, "n": 1000}
     path.with_name("test.json").write_text(json.dumps(metrics))
     return path
 
 
 @pytest.fixture(scope="module")
-def card(model_file) -> Card:
-    return read_card(model_file)
+def facts(model_file) -> ModelFacts:
+    return read_facts(model_file)
 
 
-def test_the_answer_has_every_class_and_two_pictures_of_the_same_form(model_file, card):
+def test_the_answer_has_every_class_and_two_pictures_of_the_same_form(model_file, facts):
     from smallvision.models.keras_file import load_model
 
-    answer = demo.classify(jpeg(1, width=600, height=300), load_model(model_file, card), card)
+    answer = demo.classify(jpeg(1, width=600, height=300), load_model(model_file, facts), facts)
     assert sorted(answer.probabilities) == sorted(CLASSES)
     assert list(answer.probabilities.values()) == sorted(answer.probabilities.values(), reverse=True)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
@@ -64,17 +54,17 @@ def test_the_answer_has_every_class_and_two_pictures_of_the_same_form(model_file
 
 
 @pytest.mark.parametrize(("data", "message"), [(b"x", "no picture"), (jpeg(1)[:900], "damaged")])
-def test_a_bad_picture_is_refused_with_its_reason(card, data, message):
+def test_a_bad_picture_is_refused_with_its_reason(facts, data, message):
     with pytest.raises(PictureError, match=message):
-        demo.classify(data, None, card)
+        demo.classify(data, None, facts)
 
 
-def test_the_accuracy_is_that_of_this_model_or_none(model_file, card):
+def test_the_accuracy_is_that_of_this_model_or_none(model_file, facts):
     metrics = model_file.with_name("test.json")
-    assert "89.7% of 1000 test pictures (95% interval 87.7% to 91.4%)" in demo.describe(card, metrics)
-    for other, path in ((replace(card, weights="f" * 64), metrics), (card, metrics.with_name("none.json"))):
-        assert "was not measured" in demo.describe(other, path)
-        assert "%" not in demo.describe(other, path)
+    assert "89.7% of 1000 test pictures (95% interval 87.7% to 91.4%)" in demo.describe_model(facts, metrics)
+    for other, path in ((replace(facts, weights="f" * 64), metrics), (facts, metrics.with_name("none.json"))):
+        assert "was not measured" in demo.describe_model(other, path)
+        assert "%" not in demo.describe_model(other, path)
 
 
 def test_a_port_that_is_taken_is_named():
@@ -85,19 +75,16 @@ def test_a_port_that_is_taken_is_named():
             demo.require_port(other.getsockname()[1])
 
 
-def test_without_the_package_one_line_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(sys, "argv", ["demo"])
-    with pytest.raises(SurroundingsError, match="nicegui; `make demo` installs it"):
-        demo.main()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("nicegui"), reason="nicegui is missing: `make demo` installs it")
-def test_without_a_model_one_line_says_how_to_make_it(project: Project):
-    assert_one_line(
-        project.run("smallvision.commands.demo"), 3, "data/models/model.keras: not found; `dvc repro train` makes it"
-    )
+@pytest.mark.parametrize(
+    ("package", "code", "words"),
+    [
+        (None, 5, "demo: the page needs the package nicegui; `make demo` installs it"),
+        ("nicegui", 3, "demo: data/models/model.keras: not found; `dvc repro train` makes it"),
+    ],
+)
+def test_what_is_missing_is_one_line_that_says_how_to_get_it(project: Project, monkeypatch, package, code, words):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: package)
+    assert_one_line(project.call("smallvision.commands.demo"), code, words)
 
 
 @pytest.fixture
@@ -108,7 +95,7 @@ def address(project: Project, model_file, monkeypatch) -> Iterator[str]:
         free.bind((demo.HOST, 0))
         port = free.getsockname()[1]
     files = ("--model", str(model_file), "--metrics", str(model_file.with_name("test.json")))
-    server = project.start("smallvision.commands.demo", *files, "--port", str(port))
+    server = project.start("smallvision", "demo", *files, "--port", str(port))
     try:
         assert server.stdout.readline() == f"demo: http://127.0.0.1:{port}  (Ctrl-C ends it)\n"
         deadline = time.monotonic() + 60

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smallvision.commands.review import cross_validate
-from smallvision.commands.review_page import Suspect, build_page
+from smallvision.commands.review_page import build_page
 from smallvision.data.pictures.manifest import Entry, Manifest
-from smallvision.evaluation.gallery import rank_mistakes
+from smallvision.evaluation.label_errors import Suspect, cross_validate
 from smallvision.evaluation.network_parts import to_features
-from smallvision.models.convnet import baseline
-from smallvision.models.keras_file import Card, average_over_mirror
+from smallvision.evaluation.scores import rank_mistakes
+from smallvision.models.facts import ModelFacts
+from smallvision.models.keras_file import average_over_mirror
 from smallvision.training.transfer import Head, join
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, write_zip
 from tests.training.test_transfer import make_base
 
-CARD = Card("baseline", "drawn", "", ["cat", "dog"], 46, {}, "0123456789abcdef", "")
+CARD = ModelFacts("baseline", "drawn", "", ["cat", "dog"], 46, {}, "0123456789abcdef", "")
 
 
 def test_the_least_probable_label_is_first_and_what_fits_its_label_is_no_suspect():
@@ -110,10 +110,8 @@ def test_copies_with_different_labels_come_first(tmp_path):
 
 
 def test_a_model_of_another_split_is_refused(project: Project, tmp_path):
-    assert_one_line(
-        project.run("smallvision.commands.review"), 3, "review: data/models/model.keras: not found; `dvc repro"
-    )
-    result = project.run("smallvision.commands.review", "--top", "0")
+    assert_one_line(project.run("smallvision.review"), 3, "review: data/models/model.keras: not found; `dvc repro")
+    result = project.run("smallvision.review", "--top", "0")
     assert result.returncode == 2
     assert "--top: expected at least 1, received 0" in result.stderr
 
@@ -146,7 +144,7 @@ def test_swapped_labels_are_at_the_top_of_the_page(project: Project):
     trained = project.run("stages.train", "data/pictures", "data/models/model.keras", "train.json", "history.csv")
     assert trained.returncode == 0, trained.stderr
     before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
-    result = project.run("smallvision.commands.review", "--top", "5")
+    result = project.run("smallvision.review", "--top", "5")
     assert (result.returncode, result.stderr) == (0, "")
     found = re.findall(r"review: (\w+)/(red/\d+)\.jpg: labelled red", result.stdout)
     assert {f"red/{number}" for number in swapped} <= {path for _, path in found}, result.stdout
@@ -157,6 +155,4 @@ def test_swapped_labels_are_at_the_top_of_the_page(project: Project):
     assert project.split().returncode == 0
     project.write_params(text=text.replace("0.6", "0.5"))
     assert project.split().returncode == 0
-    assert_one_line(
-        project.run("smallvision.commands.review"), 3, "data/models/model.keras: trained on another split than"
-    )
+    assert_one_line(project.run("smallvision.review"), 3, "data/models/model.keras: trained on another split than")

@@ -1,5 +1,6 @@
 """Exit codes and lines, with the streams a process may be given."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,6 +8,15 @@ import time
 
 import pytest
 
+from smallvision.core.errors import (
+    DivergedError,
+    InputError,
+    NetworkError,
+    ParameterError,
+    SurroundingsError,
+    explain,
+    surroundings_of,
+)
 from tests.conftest import ROOT, listen_to_ctrl_c
 
 
@@ -25,14 +35,44 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
 
 
 @pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ParameterError("x"), 2, "stage: x\n"),
+        (InputError("x"), 3, "stage: x\n"),
+        (NetworkError("x"), 4, "stage: x\n"),
+        (SurroundingsError("x"), 5, "stage: x\n"),
+        (DivergedError("x"), 6, "stage: x\n"),
+        (InputError("a\nb\x1b[31m\udcff ä"), 3, "stage: a\\nb\\x1b[31m\\udcff ä\n"),
+        (KeyboardInterrupt(), 130, "stage: interrupted\n"),
+        (MemoryError(), 5, "stage: out of memory: lower batch_size or image_size, or free some memory\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "f"),
+            5,
+            "stage: f: No space left on device: free some space\n",
+        ),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, ""),
+    ],
+)
+def test_an_error_is_explained_in_one_line_and_has_its_exit_code(error, status, line, capsys):
+    assert explain("stage", error) == status
+    assert capsys.readouterr() == ("", line)
+
+
+def test_an_error_of_the_surroundings_is_told_from_others():
+    assert surroundings_of(OSError(errno.EACCES, "Permission denied", "f")) == (
+        "f: Permission denied: check the permissions"
+    )
+    assert surroundings_of(type("ResourceExhaustedError", (Exception,), {})()).startswith("out of memory")
+    assert surroundings_of(OSError(errno.EINVAL, "Invalid argument")) is None
+    assert surroundings_of(ValueError("x")) is None
+
+
+@pytest.mark.parametrize(
     ("code", "status", "line"),
     [
-        ("raise ParameterError('x')", 2, "stage: x"),
-        ("raise InputError('x')", 3, "stage: x"),
-        ("raise NetworkError('x')", 4, "stage: x"),
-        ("raise SurroundingsError('x')", 5, "stage: x"),
+        ("pass", 0, ""),
+        ("raise InputError('a\\nb\\x1b[31m\\udcff ä')", 3, "stage: a\\nb\\x1b[31m\\udcff ä"),
         ("raise DivergedError('x')", 6, "stage: x"),
-        ("raise InputError('a\\\\nb\\\\x1b[31m\\\\udcff ä')", 3, "stage: a\\nb\\x1b[31m\\udcff ä"),
         ("raise KeyboardInterrupt", 130, "stage: interrupted"),
         ("os.kill(os.getpid(), 15)", 143, "stage: interrupted"),
         ("os.kill(os.getpid(), 2)", 130, "stage: interrupted"),
@@ -47,19 +87,14 @@ def run(code: str, shell: str = "", stdout=subprocess.PIPE) -> subprocess.Comple
             143,
             "stage: interrupted",
         ),
-        # What half an import leaves behind has no say in the exit code.
+        # What a half-finished import leaves behind must not decide the exit code.
         ("import atexit; atexit.register(os._exit, 9); os.kill(os.getpid(), 15)", 143, "stage: interrupted"),
         ("raise MemoryError", 5, "stage: out of memory: lower batch_size"),
-        (
-            "raise OSError(errno.ENOSPC, 'No space left on device', 'f')",
-            5,
-            "stage: f: No space left on device: free some",
-        ),
         ("open('nowhere/x', 'w')", 5, "stage: nowhere/x: No such file or directory: it was moved or deleted meanwhile"),
         ("open('smallvision')", 5, "stage: smallvision: Is a directory: expected a file"),
     ],
 )
-def test_an_exit_code_and_one_line(code, status, line):
+def test_a_process_ends_with_an_exit_code_and_one_line(code, status, line):
     result = run(code)
     assert result.returncode == status
     assert result.stderr.startswith(line)
@@ -102,9 +137,14 @@ def test_a_reader_that_goes_away_is_no_error():
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
 def test_an_interrupted_import_of_tensorflow_is_an_interruption(seconds):
-    """Its C++ part turns one into an ImportError, and what it had to say so far is of no interest."""
-    code = "from smallvision.models.quiet_tensorflow import import_tensorflow\n    print(flush=True)\n    while True: import_tensorflow()"
-    script = f"from smallvision.core.errors import run\ndef main():\n    {code}\nrun('stage', main)"
+    """TensorFlow turns the interruption into an ImportError, and its messages so far must not be shown."""
+    script = """
+from smallvision.core.errors import run
+def main():
+    from smallvision.models.quiet_tensorflow import import_tensorflow
+    print(flush=True)
+    while True: import_tensorflow()
+run('stage', main)"""
     with subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -118,12 +158,12 @@ def test_an_interrupted_import_of_tensorflow_is_an_interruption(seconds):
 @pytest.mark.slow
 @pytest.mark.parametrize(("error", "code"), [("InputError('x')", 3), ("ValueError('x')", 1)])
 def test_a_failure_while_batches_are_made_ends_the_process(error, code):
-    """Interpreter and TensorFlow, when they clean up, abort or wait for each other (4 of 5 times)."""
+    """When the interpreter and TensorFlow clean up, they abort or wait for each other (4 of 5 times)."""
     script = f"""
 from smallvision.core.errors import InputError, run
 def main():
     import numpy as np
-    from smallvision.data.pictures.batches import training_batches
+    from smallvision.training.batches import training_batches
     from smallvision.core.params import Augment
     pictures = np.zeros((2000, 64, 64, 3), np.uint8)
     global batches

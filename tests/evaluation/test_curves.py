@@ -16,7 +16,8 @@ from sklearn.metrics import roc_auc_score
 
 from smallvision.core.errors import shorten
 from smallvision.evaluation import curves
-from smallvision.evaluation.gallery import Answers, draw_heat, draw_mistakes, lay_over
+from smallvision.evaluation.answers import Answers
+from smallvision.evaluation.gallery import draw_heat, draw_mistakes, lay_over
 from smallvision.evaluation.scores import class_rows
 from stages.evaluate import print_classes
 from tests.conftest import ROOT, jpeg, write_zip

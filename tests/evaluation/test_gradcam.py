@@ -9,7 +9,7 @@ from smallvision.evaluation.gradcam import gradcam
 from smallvision.models import convnet
 from smallvision.models.keras_file import average_over_mirror
 from smallvision.models.normalisation import standard_layers
-from smallvision.training.networks import NETWORKS as PROJECT
+from smallvision.training.recipe import NETWORKS as PROJECT
 from smallvision.training.transfer import Head, join
 
 SIZE, CELLS = 48, 6

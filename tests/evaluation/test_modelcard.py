@@ -3,9 +3,9 @@
 import re
 
 from smallvision.evaluation.modelcard import write_model_card
-from smallvision.models.keras_file import Card
+from smallvision.models.facts import ModelFacts
 
-CARD = Card(
+CARD = ModelFacts(
     recipe="extracted",
     source="photos.zip",
     pictures="p" * 64,
@@ -48,7 +48,7 @@ def test_it_has_the_headings_and_the_numbers(tmp_path):
 
 
 def test_a_name_cannot_break_out(tmp_path):
-    card = Card(**{**CARD.__dict__, "classes": ["a|b", "<img onerror=x>", "new\n# line", "`c` $d"]})
+    card = ModelFacts(**{**CARD.__dict__, "classes": ["a|b", "<img onerror=x>", "new\n# line", "`c` $d"]})
     write_model_card(tmp_path / "README.md", card, TRAINING, TEST)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "# Image classifier: a&#124;b, &lt;img onerror=x>, new\\n# line, &#96;c&#96; $d" in text.splitlines()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from docs import feature_maps
-from smallvision.models.convnet import baseline
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "docs/network.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every base takes RGB in [0, 1], whatever its weights were trained with."""
+"""Every base takes RGB in [0, 1], whatever input its weights were trained with."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from smallvision.core.errors import InputError, NetworkError, ParameterError
 from smallvision.models import backbones
-from smallvision.models.keras_file import fingerprint
+from smallvision.models.keras_file import hash_weights
 from tests.conftest import PARAMS, Project, assert_one_line, kaggle_members, write_zip
 
 SIZE = 64
@@ -49,7 +49,7 @@ def test_a_base_does_its_own_preprocessing_and_survives_saving(name, tmp_path):
     expected = theirs.predict(MODULES[name].preprocess_input(pictures * 255), verbose=0)
     found = ours.predict(pictures, verbose=0)
     assert np.allclose(found, expected, atol=1e-3 * np.abs(expected).max())
-    assert fingerprint(ours) == fingerprint(theirs)
+    assert hash_weights(ours) == hash_weights(theirs)
     ours.save(tmp_path / "base.keras")
     again = backbones.build(str(tmp_path / "base.keras"), "imagenet", size)
     assert np.allclose(again.predict(pictures, verbose=0), found, atol=1e-5 * np.abs(found).max())
@@ -92,18 +92,18 @@ def test_a_saved_base_with_code_inside_is_refused(tmp_path):
 
 
 def test_names_and_paths_are_checked_before_tensorflow_starts(tmp_path):
-    backbones.check("vgg16", "imagenet")
+    backbones.require_known("vgg16", "imagenet")
     with pytest.raises(ParameterError, match=r"expected a \.keras file or one of vgg16, .*; received 'vgg19'"):
-        backbones.check("vgg19", "imagenet")
+        backbones.require_known("vgg19", "imagenet")
     with pytest.raises(ParameterError, match=r"'nowhere\.h5' is no file here"):
-        backbones.check("vgg16", "nowhere.h5")
+        backbones.require_known("vgg16", "nowhere.h5")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kept", ["nothing", "half a file"])
 def test_weights_that_cannot_be_downloaded_end_in_one_line(project: Project, tmp_path, kept):
     half = tmp_path / "keras/models/mobilenet_2_5_224_tf_no_top.h5"
-    if kept == "half a file":  # which Keras, with no hash for it, would open for ever
+    if kept == "half a file":  # Keras knows no hash for it, and would try to open it for ever
         half.parent.mkdir(parents=True)
         half.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(1000))
         os.utime(half, (0, 0))
@@ -111,9 +111,9 @@ def test_weights_that_cannot_be_downloaded_end_in_one_line(project: Project, tmp
     recipe = "backbone: mobilenet_25, image_size: 64, weights: imagenet"
     project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", f"baseline: {{{{epochs: 1, {recipe}}}}}"))
     assert project.split().returncode == 0
-    # A proxy that nobody runs: no connection, on a machine with a network too.
+    # A proxy that nobody runs makes sure that there is no connection, on a machine with a network too.
     result = project.run(
-        "stages.train", "data/pictures", "model.keras", "train.json", "history.csv",
+        "stages.train", "data/pictures", ".", "train.json", ".",
         KERAS_HOME=str(tmp_path / "keras"), https_proxy="http://127.0.0.1:9",
     )  # fmt: skip
     assert_one_line(result, 4, "train: weights of mobilenet_25: ", "mobilenet_2_5_224_tf_no_top.h5", "set the recipe's")

@@ -1,9 +1,9 @@
-"""The baseline is the book's network, layer by layer."""
+"""The convnet is the book's network, layer by layer."""
 
 import keras
 import pytest
 
-from smallvision.models.convnet import baseline
+from smallvision.models.convnet import build_convnet
 
 # Chollet 2017, listing 5.6: layer, output (side, channels or units), parameters.
 SUMMARY = [
@@ -22,7 +22,7 @@ SUMMARY = [
 
 
 def test_every_layer_is_the_books():
-    model = baseline(150, 2)
+    model = build_convnet(150, 2)
     found = [(type(layer).__name__, layer.output.shape[1:], layer.count_params()) for layer in model.layers]
     assert found == SUMMARY
     assert model.count_params() == 3_453_121
@@ -35,7 +35,7 @@ def test_every_layer_is_the_books():
 
 
 def test_more_classes_get_a_softmax():
-    model = baseline(64, 3)
+    model = build_convnet(64, 3)
     assert model.output_shape == (None, 3)
     assert model.layers[-1].activation.__name__ == "softmax"
 
@@ -44,7 +44,7 @@ def test_probabilities_are_float32_under_bfloat16():
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
-        model = baseline(46, 2)
+        model = build_convnet(46, 2)
     finally:
         keras.config.set_dtype_policy(before)
     assert model.layers[0].compute_dtype == "bfloat16"
@@ -52,6 +52,6 @@ def test_probabilities_are_float32_under_bfloat16():
 
 
 def test_46_pixels_are_the_least():
-    assert baseline(46, 2).layers[-4].output.shape[1:] == (1, 1, 128)
+    assert build_convnet(46, 2).layers[-4].output.shape[1:] == (1, 1, 128)
     with pytest.raises(ValueError, match=r"negative|zero"):
-        baseline(45, 2)
+        build_convnet(45, 2)

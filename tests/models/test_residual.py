@@ -1,4 +1,4 @@
-"""The residual network is what its docstring says."""
+"""The residual network and its normalisation are what their docstrings say."""
 
 from typing import get_args
 
@@ -9,24 +9,25 @@ import tensorflow as tf
 
 from smallvision.core.params import Recipe
 from smallvision.models.normalisation import FusedNormalisation, standard_layers
-from smallvision.models.residual import _convolution, residual
+from smallvision.models.residual import _convolution, build_residual
 from smallvision.training.fitting import fit
-from smallvision.training.networks import NETWORKS
-from tests.training.test_fitting import OPTIONS, TRAIN, VALIDATION
+from smallvision.training.hooks import Hooks
+from smallvision.training.recipe import NETWORKS
+from tests.training.helpers import TRAIN, VALIDATION, make_plan
 
 
 def test_sizes_halve():
-    network = residual(128, 2)
+    network = build_residual(128, 2)
     assert network.count_params() == 1_229_537
     shapes = [layer.output.shape[1:] for layer in network.layers if type(layer).__name__ == "Add"]
     assert shapes == [(32, 32, 32), (16, 16, 64), (8, 8, 128), (4, 4, 256)]
     assert network.output_shape == (None, 1)
-    assert residual(46, 3, dropout=0.3).output_shape == (None, 3)
+    assert build_residual(46, 3, dropout=0.3).output_shape == (None, 3)
 
 
 @pytest.mark.parametrize("side", [46, 47, 49, 150])
 def test_both_ways_through_a_block_have_the_same_size_at_any_side(side):
-    assert residual(side, 2)(np.zeros((1, side, side, 3), np.float32)).shape == (1, 1)
+    assert build_residual(side, 2)(np.zeros((1, side, side, 3), np.float32)).shape == (1, 1)
 
 
 def test_odd_and_even_sides_are_sampled_at_the_same_places():
@@ -46,13 +47,14 @@ def test_every_network_has_a_name_in_the_parameters():
 
 @pytest.mark.slow
 def test_it_learns():
-    result = fit(lambda: residual(46, 2, 0.1), TRAIN, VALIDATION, **OPTIONS | {"epochs": 6})
+    plan = make_plan(epochs=6, precision="float32")
+    result = fit(lambda: build_residual(46, 2, 0.1), TRAIN, VALIDATION, plan, Hooks())
     assert result.history[-1]["loss"] < result.history[0]["loss"]
     assert result.history[result.best_epoch - 1]["val_acc"] > 0.5
 
 
 def test_fused_normalisation_is_normalisation():
-    """In what it answers, in training and after, in its gradients and in what it remembers."""
+    """In its outputs in training and afterwards, in its gradients, and in its moving averages."""
     pictures = np.random.default_rng(0).normal(3, 2, (2, 3, 3, 5)).astype(np.float32)
     results = []
     for kind in (keras.layers.BatchNormalization, FusedNormalisation):
@@ -72,8 +74,8 @@ def test_fused_normalisation_is_normalisation():
 
 def test_the_saved_network_is_keras_own_and_answers_alike(tmp_path):
     generator = np.random.default_rng(0)
-    network = residual(46, 3, 0.1)
-    for weight in network.weights:  # as after a training, none at its first value
+    network = build_residual(46, 3, 0.1)
+    for weight in network.weights:  # after a training none has its first value any more
         weight.assign(weight + generator.uniform(0, 0.1, weight.shape))
     standard = standard_layers(network)
     standard.set_weights(network.get_weights())

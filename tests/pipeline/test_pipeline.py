@@ -193,7 +193,7 @@ def test_an_experiment_in_the_workspace(base: Repository):
     assert "val_acc" in base.run("dvc", "metrics", "diff", "--all")
     assert "slow" in base.run("dvc", "exp", "show", "--csv")
     for pair in (("main", "slow"), ("main", "workspace"), ("slow", "workspace")):
-        compared = json.loads(base.run("python", "-m", "smallvision.commands.compare", "--json", *pair))
+        compared = json.loads(base.run("python", "-m", "smallvision.compare", "--json", *pair))
         assert compared["n"] == 4
     assert (compared["only_a"], compared["only_b"]) == (0, 0)
 
@@ -215,7 +215,7 @@ def test_experiments_beside_the_workspace_of_a_fresh_clone(base: Repository, tmp
 
 def test_a_learning_curve(base: Repository):
     """In copies of the project; each point is an experiment, and once it is done, DVC has it."""
-    module = [sys.executable, "-m", "smallvision.commands.learning_curve"]
+    module = [sys.executable, "-m", "smallvision.learning_curve"]
     command = [*module, "--recipes", "baseline", "other", "--limits", "4", "2"]
     first = base.run(*command)
     assert base.run("git", "status", "--short") == ""
@@ -250,7 +250,7 @@ def test_a_learning_curve(base: Repository):
 
 def test_a_learning_curve_of_shares_has_no_point_beyond_the_last_picture(base: Repository):
     base.change(**{"split.train": 0.75, "split.validation": 0.125, "split.test": 0.125})
-    command = [sys.executable, "-m", "smallvision.commands.learning_curve", "--limits", "4", "7"]
+    command = [sys.executable, "-m", "smallvision.learning_curve", "--limits", "4", "7"]
     too_many = base.run(*command, check=False)
     assert too_many.splitlines()[-1].startswith(
         "learning_curve: --limits: 7 is more than the 6 training pictures of the largest class"

@@ -1,4 +1,4 @@
-"""`python -m smallvision.commands.predict --parquet`: very many pictures, in parts, here and on a cluster."""
+"""`python -m smallvision.predict --parquet`: very many pictures, in parts, here and on a cluster."""
 
 import importlib.util
 import json
@@ -16,7 +16,6 @@ from PIL import Image
 
 from smallvision.commands import export
 from smallvision.data.pictures.decoding import to_input
-from smallvision.models import keras_file as modelfile
 from tests.cluster import cluster
 from tests.commands.test_predict import trained  # noqa: F401
 from tests.conftest import ROOT, Project, assert_one_line, jpeg
@@ -79,7 +78,7 @@ def table(project: Project) -> list[dict]:
 
 def check_answers(project: Project, model: str) -> None:
     """They are those of `--json`, and every other picture has its reason."""
-    single = project.run("smallvision.commands.predict", "--model", model, "--json", "many")
+    single = project.run("smallvision.predict", "--model", model, "--json", "many")
     answers = {answer["picture"]: answer for answer in map(json.loads, single.stdout.splitlines())}
     rows = table(project)
     assert [row["picture"] for row in rows] == [f"many/{number}.jpg" for number in range(18)]
@@ -141,7 +140,7 @@ def test_features(trained, project: Project, to_features):  # noqa: F811
     result = run(project, to_features)
     assert (result.returncode, result.stdout) == (0, "predict: 18 pictures in out, 3 could not be read\n")
     check_features(project, trained[0])
-    result = project.run("smallvision.commands.predict", "--model", "features.tflite", "many/1.jpg")
+    result = project.run("smallvision.predict", "--model", "features.tflite", "many/1.jpg")
     assert_one_line(result, 2, "features.tflite: gives features, no classes; write them with --parquet FOLDER")
 
 

@@ -6,7 +6,7 @@ import ruamel.yaml
 from hypothesis import example, given
 
 from smallvision.core.errors import ParameterError
-from smallvision.core.params import read_params
+from smallvision.core.params_file import read_params
 from smallvision.scaling.search_space import Interval, check, params_with, read_space
 from smallvision.scaling.trial_table import FAILED, FINISHED, RUNNING, STOPPED, Trial, find_winner, write_results
 from tests.conftest import ROOT

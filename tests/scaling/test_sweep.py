@@ -22,7 +22,7 @@ from tests.conftest import ROOT, assert_one_line, listen_to_ctrl_c, make_picture
 from tests.pipeline.test_pipeline import SMALL, Repository, make_repository
 from tests.training.test_tensorboard import logged
 
-SWEEP = (sys.executable, "-m", "smallvision.commands.sweep")
+SWEEP = (sys.executable, "-m", "smallvision.sweep")
 RANGE = ("-S", "lr=tag(log, interval(1e-5, 1e-3))", "-S", "batch_size=4,8")
 
 needs_ray = pytest.mark.skipif(
@@ -255,7 +255,7 @@ def test_no_cluster_at_the_address(repository):
     ],
 )
 def test_what_is_wrong_is_said_before_anything_starts(arguments, code, words):
-    run = "import runpy, sys; sys.modules['ray'] = None; runpy.run_module('smallvision.commands.sweep', run_name='__main__')"
+    run = "import runpy, sys; sys.modules['ray'] = None; runpy.run_module('smallvision.sweep', run_name='__main__')"
     result = subprocess.run(
         [sys.executable, "-c", run, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )

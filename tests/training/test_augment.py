@@ -8,8 +8,8 @@ import scipy.ndimage
 import tensorflow as tf
 
 from smallvision.core.params import Augment
-from smallvision.data.pictures.batches import evaluation_batches, training_batches
 from smallvision.training import augment
+from smallvision.training.batches import training_batches
 from tests.conftest import make_picture
 
 SIZE = 48
@@ -23,7 +23,7 @@ EVERYTHING = Augment(
 
 
 def draws(count=12, seed=1):
-    return augment.draw(count, tf.constant([seed, 0], tf.int64))
+    return augment.draw_numbers(count, tf.constant([seed, 0], tf.int64))
 
 
 def fixed(**values):
@@ -178,8 +178,8 @@ def test_geometry_comes_first_then_colours_then_erasing():
 
 def test_mixing_is_a_weighted_mean_of_pictures_and_labels():
     labels = tf.constant([0.0, 1.0])
-    pictures, mixed = augment.mix((FLOATS[:2], labels), (FLOATS[2:4], 1 - labels), tf.constant([[0.25], [1.0]]))
-    assert np.allclose(pictures[0], 0.25 * FLOATS[0] + 0.75 * FLOATS[2])
+    pictures, mixed = augment.mix_with_neighbours(FLOATS[:2], labels, tf.constant([[0.25], [1.0]]))
+    assert np.allclose(pictures[0], 0.25 * FLOATS[0] + 0.75 * FLOATS[1])
     assert np.array_equal(pictures[1], FLOATS[1])
     assert mixed.numpy().tolist() == [0.75, 1.0]
 
@@ -241,56 +241,3 @@ def test_what_comes_out_is_in_range_and_off_means_unchanged():
     assert everything.min() >= 0
     assert everything.max() <= 1
     assert np.allclose(augment.augment(FLOATS, draws(), Augment()), FLOATS, atol=1e-6)
-
-
-def test_the_size_is_that_of_training_only():
-    batches = training_batches(PICTURES, np.zeros(12), 5, 1, Augment(crop=0.5, brightness=0.2, erase=1, size=46))
-    assert [len(pictures) for pictures, _ in batches.take(3).as_numpy_iterator()] == [5, 5, 2]
-    assert {pictures.shape[1:] for pictures, _ in batches.take(3).as_numpy_iterator()} == {(46, 46, 3)}
-    views = augment.augmented_views(PICTURES[:2], np.arange(2), 12, Augment(flip=True, size=46), 1, epochs=3)
-    assert views.shape == (4, 2, 46, 46, 3)
-
-
-def test_pictures_grow_during_a_training():
-    """In steps of 16 pixels, however long it is and wherever it starts again."""
-    options = Augment(crop=0.5, contrast=0.2, erase=1, mixup=0.2, size=80, first_size=46)
-
-    def sides(epochs, first_epoch=0):
-        batches = training_batches(PICTURES, np.zeros(12), 5, 1, options, first_epoch, epochs).as_numpy_iterator()
-        return [next(batches)[0].shape[1] for _ in range(3 * (epochs - first_epoch))][::3]
-
-    assert sides(8) == [46, 46, 62, 62, 78, 78, 80, 80]
-    assert sides(8, first_epoch=3) == [62, 78, 78, 80, 80]
-    assert sides(2) == [62, 80]
-    assert sides(1) == [80]
-    options = options.model_copy(update={"size": None})
-    assert sides(3) == [46, SIZE, SIZE]
-    options = options.model_copy(update={"size": 46})
-    assert sides(2) == [46, 46]
-    options = options.model_copy(update={"size": 80})
-    whole = next(training_batches(PICTURES, np.zeros(12), 5, 1, options).as_numpy_iterator())[0]
-    assert whole.shape == (5, 80, 80, 3)
-    (grown,) = (p for p, _ in training_batches(PICTURES, np.zeros(12), 5, 1, options, 6, 8).take(1).as_numpy_iterator())
-    fixed = options.model_copy(update={"first_size": None})
-    (plain,) = (p for p, _ in training_batches(PICTURES, np.zeros(12), 5, 1, fixed, 6).take(1).as_numpy_iterator())
-    assert np.array_equal(grown, plain)
-
-
-def test_validation_and_test_pictures_are_never_changed():
-    (pictures, _), *_ = evaluation_batches(PICTURES, np.zeros(12)).as_numpy_iterator()
-    assert np.array_equal(pictures, PICTURES.astype(np.float32) / 255)
-
-
-def test_the_views_of_the_sheet_are_what_training_sees():
-    from smallvision.data.pictures.batches import training_batches
-
-    options = Augment(rotation=40, crop=0.5, flip=True, brightness=0.2)
-    pictures = np.random.default_rng(3).integers(0, 256, (6, 46, 46, 3), np.uint8)
-    chosen = np.array([4, 1])
-    views = augment.augmented_views(pictures[chosen], chosen, len(pictures), options, 7, epochs=2)
-    assert np.array_equal(views[0], pictures[chosen].astype(np.float32) / 255)
-    # The labels tell which picture is which.
-    batches = training_batches(pictures, np.arange(6), 6, 7, options).take(2)
-    for epoch, (seen, labels) in enumerate(batches.as_numpy_iterator(), 1):
-        rows = [labels.tolist().index(index) for index in chosen]
-        assert np.allclose(views[epoch], seen[rows], atol=1e-6)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from smallvision.models import convnet
-from smallvision.models import keras_file as modelfile
+from smallvision.models import convnet, keras_file
+from smallvision.models.inference import predict_probabilities
 from smallvision.training.calibration import BOUNDS, fit_temperature, scale, with_temperature
 
 RNG = np.random.default_rng(1)
@@ -86,11 +86,11 @@ def test_a_softmax_is_scaled_and_the_class_stays(temperature):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_temperature_is_saved_with_the_network(tmp_path, classes):
     keras.utils.set_random_seed(1)
-    network = modelfile.average_over_mirror(convnet.baseline(46, classes))
+    network = keras_file.average_over_mirror(convnet.build_convnet(46, classes))
     pictures = RNG.integers(0, 256, (5, 46, 46, 3), np.uint8)
-    plain = modelfile.probabilities(network, pictures)
+    plain = predict_probabilities(network, pictures)
     with_temperature(network, 0.25).save(tmp_path / "model.keras")
-    scaled = modelfile.probabilities(modelfile.load_safely(tmp_path / "model.keras"), pictures)
+    scaled = predict_probabilities(keras_file.load_safely(tmp_path / "model.keras"), pictures)
     assert np.allclose(scaled, plain**4 / (plain**4).sum(axis=1, keepdims=True), atol=1e-5)
     assert not np.allclose(scaled, plain, atol=1e-3)
 

@@ -9,40 +9,22 @@ import numpy as np
 import pytest
 
 from smallvision.core.errors import DivergedError
-from smallvision.data.pictures.batches import training_batches
-from smallvision.models.convnet import baseline, output_layer
-from smallvision.models.keras_file import probabilities
-from smallvision.training import precision
-from smallvision.training.fitting import find_best, fit, is_over
-from smallvision.training.muon import KernelMuon
-
-RNG = np.random.default_rng(1)
-
-
-def bright_and_dark(count, classes=2):
-    """Classes that differ by brightness, so that a few steps learn something."""
-    labels = np.arange(count) % classes
-    noise = RNG.integers(0, 80, (count, 46, 46, 3))
-    return (noise + labels[:, None, None, None] * (160 // (classes - 1))).astype(np.uint8), labels
+from smallvision.models.convnet import build_convnet
+from smallvision.models.inference import predict_probabilities
+from smallvision.training.batches import training_batches
+from smallvision.training.fitting import fit
+from smallvision.training.history import find_best, is_over
+from smallvision.training.hooks import Hooks
+from smallvision.training.optimizers import KernelMuon
+from tests.training.helpers import SWAPPED, TRAIN, VALIDATION, bright_and_dark, build_tiny, make_plan
 
 
-TRAIN, VALIDATION = bright_and_dark(24), bright_and_dark(12)
-SWAPPED = VALIDATION[0], 1 - VALIDATION[1]  # the more is learnt, the worse it gets: an early epoch is the best
-OPTIONS = {"epochs": 4, "batch_size": 8, "lr": 1e-3, "seed": 7, "precision": "float32"}
+def fit_tiny(train=TRAIN, validation=VALIDATION, classes=2, build=None, reports=(), **settings):
+    build = build or partial(build_tiny, classes)
+    return fit(build, train, validation, make_plan(**settings), Hooks(reports=reports))
 
 
-def tiny(classes, dropout=0):
-    """A network that TensorFlow makes ready in a fraction of the time that the book's takes."""
-    layers = [keras.Input((46, 46, 3)), keras.layers.AveragePooling2D(23), keras.layers.Flatten()]
-    layers += [keras.layers.Dense(8, activation="relu"), keras.layers.Dropout(dropout)]
-    return keras.Sequential([*layers, output_layer(classes)])
-
-
-def fit_tiny(train=TRAIN, validation=VALIDATION, classes=2, build=None, **options):
-    return fit(build or partial(tiny, classes), train, validation, **OPTIONS | options)
-
-
-BOOKS = partial(baseline, 46, 2)
+BOOKS = partial(build_convnet, 46, 2)
 
 
 def test_the_best_epoch_is_kept():
@@ -98,7 +80,7 @@ def test_the_kept_model_is_float32_whatever_it_was_trained_in():
 
 def test_three_classes_learn_too():
     result = fit_tiny(bright_and_dark(30, 3), bright_and_dark(15, 3), classes=3, epochs=6)
-    rows = probabilities(result.model, VALIDATION[0])
+    rows = predict_probabilities(result.model, VALIDATION[0])
     assert rows.shape == (12, 3)
     assert np.allclose(rows.sum(axis=1), 1)
     assert result.history[-1]["loss"] < result.history[0]["loss"]
@@ -118,35 +100,13 @@ def test_lines_instead_of_a_bar_where_there_is_no_terminal(capsys):
     assert max(map(len, lines)) < 100
 
 
-@pytest.mark.parametrize(
-    ("cpuinfo", "fast"),
-    [
-        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16\n", True),
-        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16\n", False),
-        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n", True),
-        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n", False),
-        ("", False),
-    ],
-)
-def test_bfloat16_where_it_is_faster(tmp_path, cpuinfo, fast):
-    (tmp_path / "cpuinfo").write_text(cpuinfo)
-    assert precision.is_fast_in_bfloat16(tmp_path / "cpuinfo") is fast
-    assert precision.is_fast_in_bfloat16(tmp_path / "missing") is False
-
-
-def test_precision_is_kept_or_chosen():
-    assert precision.choose("float32") == "float32"
-    assert precision.choose("bfloat16") == "bfloat16"
-    assert precision.choose("auto") in ("float32", "bfloat16")
-
-
 def test_training_is_the_books():
     """RMSprop as in Keras' defaults, binary cross-entropy."""
     result = fit_tiny(build=BOOKS, epochs=1, batch_size=24)
-    keras.utils.set_random_seed(OPTIONS["seed"])
+    keras.utils.set_random_seed(7)
     model = BOOKS()
     model.compile(keras.optimizers.RMSprop(learning_rate=1e-3, rho=0.9, momentum=0.0), "binary_crossentropy")
-    pictures, labels = next(training_batches(*TRAIN, 24, OPTIONS["seed"]).as_numpy_iterator())
+    pictures, labels = next(training_batches(*TRAIN, 24, 7).as_numpy_iterator())
     model.train_on_batch(pictures, labels)
     pairs = zip(model.get_weights(), result.model.get_weights(), strict=True)
     assert all(np.allclose(ours, theirs, atol=1e-6) for ours, theirs in pairs)
@@ -232,6 +192,6 @@ def test_label_smoothing_spreads_a_share_over_all_classes(compile_only):
 
 def test_the_history_so_far_is_reported_after_each_epoch():
     seen = []
-    result = fit_tiny(epochs=3, report=lambda history: seen.append(list(history)))
+    result = fit_tiny(epochs=3, reports=[lambda history: seen.append(list(history))])
     assert seen == [result.history[:1], result.history[:2], result.history]
     assert find_best(result.history) == result.best_epoch

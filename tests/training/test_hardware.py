@@ -1,4 +1,7 @@
-"""Several devices of one machine train as one does. Two logical CPUs stand for two GPUs, in processes of their own."""
+"""Which arithmetic is chosen, and that several devices train as one does.
+
+Two logical CPUs stand for two GPUs, in processes of their own.
+"""
 
 import json
 import subprocess
@@ -7,9 +10,31 @@ import sys
 import numpy as np
 import pytest
 
+from smallvision.training import hardware
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "fast"),
+    [
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16\n", False),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n", True),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n", False),
+        ("", False),
+    ],
+)
+def test_bfloat16_where_it_is_faster(tmp_path, cpuinfo, fast):
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert hardware.is_fast_in_bfloat16(tmp_path / "cpuinfo") is fast
+    assert hardware.is_fast_in_bfloat16(tmp_path / "missing") is False
+
+
+def test_precision_is_kept_or_chosen():
+    assert hardware.choose_precision("float32") == "float32"
+    assert hardware.choose_precision("bfloat16") == "bfloat16"
+    assert hardware.choose_precision("auto") in ("float32", "bfloat16")
+
 
 SCRIPT = """
 import json, sys
@@ -25,16 +50,15 @@ folder, kind, *devices_of_runs = sys.argv[1:]
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from smallvision import devices
+from smallvision.core.params import Augment
+from smallvision.models.normalisation import FusedNormalisation
 from smallvision.training.checkpoints import Checkpoints
 from smallvision.training.fitting import fit
-from smallvision.models.normalisation import FusedNormalisation
-from smallvision.training.networks import NETWORKS
-from smallvision.core.params import Augment
-from smallvision.training.transfer import Head, Top, fit_on_base
-from tests.test_checkpoints import end_after
-from tests.test_fitting import bright_and_dark
-from tests.test_transfer import make_base
+from smallvision.training.hardware import use_all_devices
+from smallvision.training.hooks import Hooks
+from smallvision.training.recipe import NETWORKS
+from smallvision.training.transfer import fit_on_base
+from tests.training.helpers import bright_and_dark, end_after, make_base, make_plan
 
 if kind == "residual":
     # A rounding of float32 decides now and then which way a maximum or a ReLU goes, and from there trainings part.
@@ -44,24 +68,22 @@ if kind == "residual":
     FusedNormalisation.call = keras.layers.BatchNormalization.call  # TensorFlow's operation is of float32 only
 
 DATA = bright_and_dark(26), bright_and_dark(12)  # the last batch has two pictures, one a device
-OPTIONS = {"epochs": 3, "batch_size": 8, "lr": 1e-4, "seed": 7, "precision": "float32", "schedule": "cosine"}
+OPTIONS = {"epochs": 3, "lr": 1e-4, "schedule": "cosine"}
 AUGMENT = Augment(rotation=20, flip=True, mixup=0.2)
 GROWING = AUGMENT.model_copy(update={"size": 62, "first_size": 46})
 
 def train(count, checkpoints):
-    with devices.all_of("CPU") if count == "2" else nullcontext() as scope:
+    hooks = Hooks(checkpoints)
+    with use_all_devices("cpu") if count == "2" else nullcontext() as scope:
         assert (scope is not None) == (count == "2")
         if kind == "finetuned":
-            return fit_on_base(
-                make_base(), Head("average", 4, 0), *DATA, 2, mirror=False, augment=AUGMENT,
-                top=Top("two_conv", 1e-4, 3), checkpoints=checkpoints, **OPTIONS,
-            )
+            top = {"unfreeze": "two_conv", "finetune_lr": 1e-4, "finetune_epochs": 3}
+            plan = make_plan(backbone="b", units=4, augment=AUGMENT, **top, **OPTIONS)
+            return fit_on_base(make_base(), *DATA, 2, plan, hooks)
         size, augment = (None, GROWING) if kind == "residual" else (46, AUGMENT)
         network, optimizer = ("convnet", "muon") if kind == "muon" else (kind, "rmsprop")
-        return fit(
-            partial(NETWORKS[network], size, 2), *DATA, augment=augment, optimizer=optimizer,
-            checkpoints=checkpoints, **OPTIONS,
-        )
+        plan = make_plan(network=network, augment=augment, optimizer=optimizer, **OPTIONS)
+        return fit(partial(NETWORKS[network], size, 2), *DATA, plan, hooks)
 
 results = []
 for number, run in enumerate(devices_of_runs):
@@ -76,6 +98,7 @@ Path(folder, "results.json").write_text(json.dumps(results))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["convnet", "residual", "finetuned", "muon"])
 def test_two_devices_train_as_one_does(kind, tmp_path):
     """And what one has begun, two can end, and the other way round."""

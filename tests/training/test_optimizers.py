@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from smallvision.training.muon import KernelMuon
+from smallvision.training.optimizers import KernelMuon
 
 RNG = np.random.default_rng(3)
 HIDDEN, WIDE = (3, 3, 16, 6), (1, 1, 4, 5)  # as matrices 144 x 6 and 4 x 5, whose scales are 2.4 and 0.45

@@ -1,23 +1,17 @@
-"""Heads on frozen bases, fine-tuning of exactly the layers asked for, and features kept between runs."""
+"""Heads on frozen bases, and fine-tuning of exactly the layers asked for."""
 
-import pwd
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from smallvision.core.errors import ParameterError
 from smallvision.core.params import Augment
 from smallvision.models import backbones
 from smallvision.training import features, fitting, transfer
-from smallvision.training.transfer import Head, Top, find_cut, fit_on_base, unfrozen_layers
-
-SIZE = 46
-RNG = np.random.default_rng(2)
-OPTIONS = {"epochs": 2, "batch_size": 8, "lr": 1e-2, "seed": 7, "precision": "float32"}
-HEAD = Head(pooling="average", units=4, dropout=0.0)
+from smallvision.training.hooks import Hooks
+from smallvision.training.transfer import find_cut, fit_on_base, unfrozen_layers
+from tests.training.helpers import SIZE, bright_and_dark, make_base, make_plan
 
 
 @pytest.fixture(autouse=True)
@@ -26,44 +20,13 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def make_base() -> keras.Model:
-    """A small residual network."""
-    keras.utils.set_random_seed(1)
-    picture = keras.Input((SIZE, SIZE, 3), name="picture")
-    x = layers.Rescaling(2.0, -1.0, name="scale")(picture)
-    x = layers.Conv2D(8, 3, strides=4, name="stem")(x)
-    for block in ("one", "two"):
-        shortcut = x
-        x = layers.Conv2D(8, 3, padding="same", name=f"{block}_conv")(x)
-        x = layers.BatchNormalization(name=f"{block}_norm")(x)
-        x = layers.ReLU(name=f"{block}_relu")(x)
-        x = layers.Add(name=f"{block}_add")([x, shortcut])
-    return keras.Model(picture, x, name="base")
+TRAIN, VALIDATION = bright_and_dark(24), bright_and_dark(12)
+TOP = {"unfreeze": "two_conv", "finetune_lr": 1e-3}
 
 
-def pictures(count, classes=2):
-    labels = np.arange(count) % classes
-    noise = RNG.integers(0, 90, (count, SIZE, SIZE, 3))
-    return (noise + labels[:, None, None, None] * (150 // (classes - 1))).astype(np.uint8), labels
-
-
-TRAIN, VALIDATION = pictures(24), pictures(12)
-
-
-def fit(
-    base, train=TRAIN, validation=VALIDATION, classes=2, head=HEAD, mirror=False, augment=None, top=None, **options
-):
-    return fit_on_base(
-        base, head, train, validation, classes, mirror=mirror, augment=augment, top=top, **OPTIONS | options
-    )
-
-
-def weights(model):
-    return {weight.path.split("/", 1)[-1]: np.array(weight) for layer in model.layers for weight in layer.weights}
-
-
-def changed(before, after):
-    return {name.split("/")[0] for name in before if not np.array_equal(before[name], after[name])}
+def fit(base, train=TRAIN, validation=VALIDATION, classes=2, **settings):
+    plan = make_plan(**{"epochs": 2, "lr": 1e-2, "backbone": "base.keras", "units": 4} | settings)
+    return fit_on_base(base, train, validation, classes, plan, Hooks())
 
 
 def accuracy(model, subset):
@@ -75,7 +38,7 @@ def accuracy(model, subset):
 def test_a_head_on_a_frozen_base_becomes_one_network_from_pictures(pooling):
     base = make_base()
     before = [np.array(weight) for weight in base.weights]
-    result = fit(base, head=Head(pooling, units=4, dropout=0.0), epochs=4)
+    result = fit(base, pooling=pooling, epochs=4)
     assert result.model.input_shape == (None, SIZE, SIZE, 3)
     assert result.model.output_shape == (None, 1)
     assert all(np.array_equal(a, b) for a, b in zip(before, base.weights, strict=True))
@@ -85,7 +48,7 @@ def test_a_head_on_a_frozen_base_becomes_one_network_from_pictures(pooling):
 
 @pytest.mark.slow
 def test_more_than_two_classes():
-    result = fit(make_base(), pictures(30, 3), pictures(15, 3), classes=3)
+    result = fit(make_base(), bright_and_dark(30, 3), bright_and_dark(15, 3), classes=3)
     assert result.model.output_shape == (None, 3)
 
 
@@ -98,7 +61,7 @@ def test_fine_tuning_changes_exactly_the_unfrozen_layers(augment, unfreeze, trai
     base = make_base()
     names = [layer.name for layer in base.layers]
     before = {layer.name: [np.array(weight) for weight in layer.weights] for layer in base.layers}
-    fit(base, augment=augment, top=Top(unfreeze, lr=1e-3, epochs=3))
+    fit(base, augment=augment, unfreeze=unfreeze, finetune_lr=1e-3, finetune_epochs=3)
     layers_changed = {
         name
         for name in names
@@ -112,14 +75,14 @@ def test_fine_tuning_changes_exactly_the_unfrozen_layers(augment, unfreeze, trai
 @pytest.mark.parametrize("augment", [None, Augment(flip=True)])
 def test_the_head_is_trained_on_unchanged_pictures_first(augment):
     alone = fit(make_base())
-    history = fit(make_base(), augment=augment, top=Top("two_conv", lr=1e-3, epochs=1)).history
+    history = fit(make_base(), augment=augment, **TOP, finetune_epochs=1).history
     assert [row["val_loss"] for row in history[:2]] == pytest.approx([row["val_loss"] for row in alone.history])
 
 
 @pytest.mark.slow
 def test_both_phases_are_in_the_history_and_the_best_epoch_of_both_is_kept():
     base = make_base()
-    result = fit(base, epochs=3, top=Top("two_conv", lr=1e-3, epochs=2))
+    result = fit(base, epochs=3, **TOP, finetune_epochs=2)
     assert len(result.history) == 5
     ranks = [(row["val_acc"], -row["val_loss"]) for row in result.history]
     assert ranks[result.best_epoch - 1] == max(ranks)
@@ -132,15 +95,15 @@ def test_a_second_phase_that_makes_it_worse_is_undone(monkeypatch):
     before = [np.array(weight) for weight in base.get_layer("two_conv").weights]
     phases = []
 
-    def spoiled_fit(build, *data, **options):
-        phases.append(fitting.fit(build, *data, **options))
+    def spoiled_fit(*arguments):
+        phases.append(fitting.fit(*arguments))
         if len(phases) == 2:  # as if it had gone wrong
             worse = [row | {"val_acc": -1.0} for row in phases[1].history]
             return replace(phases[1], history=worse)
         return phases[0]
 
     monkeypatch.setattr(transfer, "fit", spoiled_fit)
-    result = fit(base, epochs=3, top=Top("two_conv", lr=1e-3, epochs=1))
+    result = fit(base, epochs=3, **TOP, finetune_epochs=1)
     assert len(phases) == 2
     assert result.best_epoch == phases[0].best_epoch
     assert len(result.history) == 4
@@ -178,69 +141,3 @@ def test_mirror_images_are_trained_on_too():
     with_mirror, without = (fit(make_base(), mirror=mirror).history for mirror in (True, False))
     # Twice the pictures are twice the steps, so more is learned in an epoch.
     assert with_mirror[0]["val_loss"] < without[0]["val_loss"]
-
-
-def test_features_are_computed_once(monkeypatch):
-    base = make_base()
-    first = features.compute_features(base, TRAIN[0])
-    monkeypatch.setattr(features, "run_model", lambda *_, **__: pytest.fail("computed again"))
-    assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
-
-
-@pytest.mark.parametrize("change", ["weights", "layers", "pixels", "order"])
-def test_features_of_something_else_are_never_taken(change):
-    base, inputs = make_base(), TRAIN[0].copy()
-    first = features.compute_features(base, inputs)
-    if change == "weights":
-        base.get_layer("two_conv").bias.assign_add(np.full(8, 0.25, np.float32))
-    if change == "layers":
-        base.get_layer("two_relu").negative_slope = 0.5
-        base = keras.Model.from_config(base.get_config())
-        base.set_weights(make_base().get_weights())
-    if change == "pixels":
-        inputs[0, 0, 0, 0] ^= 0xFF
-    if change == "order":
-        inputs = inputs[::-1].copy()
-    second = features.compute_features(base, inputs)
-    assert not np.array_equal(first, second)
-    assert np.allclose(second, base.predict(inputs.astype(np.float32) / 255, verbose=0), atol=1e-5)
-
-
-def test_a_cache_that_cannot_be_used_costs_only_time(cache, capsys):
-    cache.write_text("a file where the folder should be")
-    assert features.compute_features(make_base(), TRAIN[0]).shape == (24, 11, 11, 8)
-    assert "features are not kept" in capsys.readouterr().err
-
-
-def test_a_user_without_a_home_folder_has_no_cache(monkeypatch, capsys):
-    def no_entry(_):
-        raise KeyError
-
-    for name in ("HOME", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(pwd, "getpwuid", no_entry)
-    assert features.compute_features(make_base(), TRAIN[0]).shape == (24, 11, 11, 8)
-    assert "features are not kept: could not determine the home directory" in capsys.readouterr().err
-
-
-def test_what_fails_in_computing_is_not_taken_for_a_broken_cache(monkeypatch, capsys):
-    calls = []
-
-    def fail(*_, **__):
-        calls.append(1)
-        raise ValueError("a bug")
-
-    monkeypatch.setattr(features, "run_model", fail)
-    with pytest.raises(ValueError, match="a bug"):
-        features.compute_features(make_base(), TRAIN[0])
-    assert calls == [1]
-    assert capsys.readouterr().err == ""
-
-
-def test_a_damaged_cache_is_computed_again(cache, monkeypatch):
-    first = features.compute_features(make_base(), TRAIN[0])
-    for path in cache.rglob("*.val"):
-        path.write_bytes(path.read_bytes()[:100])
-    assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
-    monkeypatch.setattr(features, "run_model", lambda *_, **__: pytest.fail("not kept again"))
-    assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)

@@ -1,0 +1,1 @@
+"""The pictures that split wrote: their manifest, decoding, loading and batches."""

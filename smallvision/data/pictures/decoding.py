@@ -1,4 +1,4 @@
-"""Picture files -> RGB. One conversion for train, evaluate and predict."""
+"""Turn picture files into RGB pixels, in the same way for training, evaluation and prediction."""
 
 import io
 from contextlib import suppress
@@ -9,9 +9,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, WebPImagePlug
 
 from smallvision.core.errors import InputError, printable
 
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")  # the first also reads MPO, JPEGs of some cameras
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")  # Pillow's JPEG also reads MPO, the JPEGs of some cameras
 MAX_PIXELS = 80_000_000  # 240 MB as RGB; Pillow itself only warns below 179 megapixels
-# From so many times the side wanted on, a JPEG is decoded at an eighth, a quarter, a half.
+# A JPEG at least 8, 4 or 2 times as large as needed is decoded at an eighth, a quarter or half of its size.
 REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 
 
@@ -27,14 +27,14 @@ def decode(data: bytes, min_side: int = 1) -> Image.Image:
         min_side: pixels; a picture with a shorter side is refused.
 
     Returns:
-        The picture in mode RGB, turned upright by its EXIF orientation. Transparent parts are
-        white; 16-bit grey is scaled to 8 bits, where Pillow's `convert` would clip it to white.
-        Its `format` is the file's, with `, animated` where there are more frames than the first.
+        The picture in mode RGB, turned upright by its EXIF orientation. Transparent parts are white. 16-bit grey is
+        scaled to 8 bits, where Pillow's `convert` would clip it to white. The attribute `format` is the format of the
+        file, followed by `, animated` if there are more frames than the first.
 
     Raises:
-        PictureError: with the reason.
+        PictureError: the picture cannot be used, with the reason.
     """
-    Image.MAX_IMAGE_PIXELS = None  # the limit below is stricter, and raises instead of warning
+    Image.MAX_IMAGE_PIXELS = None  # The limit below is stricter, and it raises where Pillow would warn.
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
@@ -52,31 +52,31 @@ def decode(data: bytes, min_side: int = 1) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise PictureError(_unknown_format(data)) from None
-    # Pillow's plugins raise whatever damaged bytes lead them to (OSError, SyntaxError, struct.error,
-    # IndexError, zlib.error, ...), and no list of these is promised.
+    # Damaged bytes make Pillow's plugins raise OSError, SyntaxError, struct.error, IndexError, zlib.error and more;
+    # Pillow promises no list.
     except Exception as error:
         raise PictureError(f"damaged: {printable(str(error)) or type(error).__name__}") from error
 
 
 def _turn_upright(image: Image.Image) -> None:
-    with suppress(Exception):  # broken EXIF says nothing about the pixels
+    with suppress(Exception):  # The pixels may be fine though EXIF is broken.
         ImageOps.exif_transpose(image, in_place=True)
 
 
 def _is_turned(image: Image.Image) -> bool:
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
-    except Exception:  # as in `_turn_upright`
+    except Exception:  # The pixels may be fine though EXIF is broken.
         return False
 
 
 def _is_animated(image: Image.Image) -> bool:
-    # The further frames of an MPO are other views, a thumbnail for example.
+    # The further frames of an MPO are other views of the scene, or a thumbnail.
     return image.format != "MPO" and getattr(image, "is_animated", False)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    # With as few copies as can be: of 80 megapixels each takes 320 MB, and several threads decode.
+    # This makes as few copies as it can: a copy of 80 megapixels takes 320 MB, and several threads decode at once.
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
         grey = np.array(image, dtype=np.float32)
         grey /= 257
@@ -100,11 +100,11 @@ def _unknown_format(data: bytes) -> str:
 
 
 def to_input(data: bytes, image_size: int) -> np.ndarray:
-    """Decode a picture and stretch it to the square, as the book does.
+    """Decode a picture and stretch it to a square, as the book does.
 
     Args:
-        data: a picture that `decode` accepts. A damaged JPEG is not noticed here.
-        image_size: side of the square, pixels.
+        data: a picture that `decode` accepts. This function does not notice that a JPEG is damaged.
+        image_size: the side of the square in pixels.
 
     Returns:
         uint8 array `(image_size, image_size, 3)`, RGB in [0, 255].
@@ -114,19 +114,19 @@ def to_input(data: bytes, image_size: int) -> np.ndarray:
 
 
 def to_checked_input(data: bytes, image_size: int) -> np.ndarray:
-    """As `to_input`, for bytes that may be anything, and damage is noticed.
+    """Do the same as `to_input` for bytes that may be anything, and notice damage.
 
     Raises:
-        PictureError: with the reason.
+        PictureError: the picture cannot be used, with the reason.
     """
     pixels = _decode_jpeg(data, image_size) if _is_sound_jpeg(data) else None
     return _to_square(np.asarray(decode(data)) if pixels is None else pixels, image_size)
 
 
 def _is_sound_jpeg(data: bytes) -> bool:
-    """Whether a JPEG decodes without an error, which OpenCV does not tell.
+    """Tell whether a JPEG decodes without an error, which OpenCV does not say.
 
-    At an eighth of its size: for 12 megapixels that takes a tenth of the time.
+    It is decoded at an eighth of its size, which for 12 megapixels takes a tenth of the time.
     """
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
@@ -137,23 +137,25 @@ def _is_sound_jpeg(data: bytes) -> bool:
             return True
     except MemoryError:
         raise
-    except Exception:  # whatever Pillow raises; `decode` says what is wrong
+    except Exception:  # Pillow may raise anything; `decode` says later what is wrong.
         return False
 
 
 def _to_square(pixels: np.ndarray, image_size: int) -> np.ndarray:
-    # Each side that gets smaller by averaging, then each that gets larger: OpenCV averages only if both do.
+    # First shrink the sides that are too long, by averaging, then enlarge those that are too short. In one step OpenCV
+    # would average only if both sides shrank.
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (min(width, image_size), min(height, image_size)), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (image_size, image_size), interpolation=cv2.INTER_LINEAR)
 
 
 def _decode_jpeg(data: bytes, image_size: int) -> np.ndarray | None:
-    """Decode a plain, upright JPEG, a large one at a reduced scale not below `image_size`; None for others.
+    """Decode a plain, upright JPEG with OpenCV, a large one at a reduced scale that is not below `image_size`.
 
-    OpenCV is two to four times as fast as Pillow here (docs/results.md), which it owes to the scale
-    and to threads that do not wait for each other. Left to Pillow: colours with four components, and
-    pictures to be turned, whose orientation OpenCV reads from fewer places.
+    OpenCV is two to four times as fast as Pillow here (docs/results.md), because of the reduced scale and because its
+    threads do not wait for each other. For any other picture the function returns None, and Pillow decodes it. That
+    includes JPEGs with four colour components, and those that must be turned, because OpenCV looks for the orientation
+    in fewer places.
     """
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L") or _is_turned(image):

@@ -1,4 +1,4 @@
-"""The pictures of a subset as an array that need not fit into memory."""
+"""The pictures of a subset, used like an array that need not fit into memory."""
 
 import hashlib
 import os
@@ -12,18 +12,18 @@ import numpy as np
 import PIL
 
 from smallvision.core.errors import InputError, UserError
-from smallvision.data.pictures import decoding as pictures
+from smallvision.data.pictures import decoding
 from smallvision.data.pictures.decoding import to_input
 from smallvision.data.pictures.manifest import Entry
 
-BUDGET = 2**30  # bytes of decoded pictures that one process keeps: 15,900 at 150 pixels
+BUDGET = 2**30  # bytes of decoded pictures that one process keeps in memory: 15,900 pictures at 150 pixels
 
 
 class Pictures:
-    """The pictures of one subset, indexed as a uint8 array `(n, size, size, 3)` is by an array.
+    """The pictures of one subset, which an array of integers indexes as it would a uint8 array `(n, size, size, 3)`.
 
-    Each is decoded when it is first asked for, and kept as long as the budget lasts; the rest are
-    read from disk each time, with the same result.
+    A picture is decoded when it is first asked for. The first pictures, as many as the budget allows, are then kept in
+    memory; the others are read from disk each time, with the same result.
     """
 
     dtype = np.dtype(np.uint8)
@@ -32,22 +32,22 @@ class Pictures:
         """Check every file against the manifest.
 
         Args:
-            folder: `data/pictures`.
-            entries: the subset's rows of the manifest, in order.
-            image_size: side of the square, pixels.
-            budget: bytes of decoded pictures to keep at most.
+            folder: the folder that `split` wrote, `data/pictures`.
+            entries: the rows of the manifest for this subset, in order.
+            image_size: the side of the square in pixels.
+            budget: how many bytes of decoded pictures to keep at most.
 
         Raises:
-            InputError: a picture is missing or is not the one the manifest names.
+            InputError: a picture is missing, or is not the one that the manifest names.
         """
         self.shape = (len(entries), image_size, image_size, 3)
-        self.failure: UserError | None = None  # what ended a later read; TensorFlow would hide it
+        self.failure: UserError | None = None  # what made a later read fail; TensorFlow would hide it
         self._folder, self._entries = folder, entries
         count = min(len(entries), budget // (image_size * image_size * 3))
         self._kept = np.empty((count, *self.shape[1:]), np.uint8)
         self._is_kept = np.zeros(count, bool)
-        # Reading, hashing, decoding and resizing release the interpreter lock, so threads do; each takes
-        # a picture, and OpenCV's own threads would only come in between.
+        # Threads are enough, because reading, hashing, decoding and resizing release the interpreter lock. Each works
+        # on one picture, so OpenCV's own threads would only get in the way.
         cv2.setNumThreads(1)
         self._pool = ThreadPoolExecutor(os.cpu_count())
         for _ in self._pool.map(self._read, range(len(entries))):
@@ -69,13 +69,13 @@ class Pictures:
 
     @property
     def budget_used(self) -> int:
-        """Bytes of decoded pictures, once all were asked for."""
+        """Bytes of decoded pictures that are kept once all pictures have been asked for."""
         return self._kept.nbytes
 
     @property
-    def fingerprint(self) -> str:
-        """A SHA-256 of all that the pixels depend on: files, size, and how they are decoded."""
-        digest = hashlib.sha256(Path(pictures.__file__).read_bytes())
+    def content_hash(self) -> str:
+        """The SHA-256 of all that the pixels depend on: the files, their order, the size, and the code that decodes."""
+        digest = hashlib.sha256(Path(decoding.__file__).read_bytes())
         digest.update(f"{PIL.__version__} {cv2.__version__} {self.shape}".encode())
         for entry in self._entries:
             digest.update(entry.sha256.encode())
@@ -104,7 +104,7 @@ class Pictures:
 
 @contextmanager
 def own_errors(*subsets: Pictures) -> Iterator[None]:
-    """Raise what a subset failed with in place of the error that TensorFlow wraps it in."""
+    """Raise the error with which a subset failed, in place of the one in which TensorFlow wraps it."""
     try:
         yield
     except Exception:

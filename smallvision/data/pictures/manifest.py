@@ -1,4 +1,4 @@
-"""`data/pictures/manifest.json`: which picture went where, and which was rejected and why."""
+"""The file `data/pictures/manifest.json`: where each picture went, and why others were rejected."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ SUBSETS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture: where it lies, what it shows, where it came from, and its format by content."""
+    """One picture: its subset, class and file name, its path in the archive, its hash, and its format by content."""
 
     subset: str
     label: str
@@ -25,7 +25,7 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """The path below the pictures' folder."""
+        """The path relative to the folder of the pictures."""
         return f"{self.subset}/{self.label}/{self.name}"
 
 
@@ -33,10 +33,15 @@ class Entry:
 class Manifest:
     """What `split` did.
 
-    `source` is the parameter (of a path, only the name); `classes` are in the order of the
-    network's outputs; `rejected` has `source` and `reason` of each picture that could not be used;
-    `duplicates` are groups of archive names that show the same picture; in those of `conflicts` it
-    has several labels.
+    Attributes:
+        source: the parameter `source`; of a path or an address only the last part.
+        archive_sha256: the SHA-256 of the archive.
+        classes: the names of the classes, in the order of the outputs of the network.
+        pictures: the pictures that were used.
+        rejected: for each picture that cannot be used, its path in the archive (`source`) and the `reason`.
+        duplicates: groups of paths in the archive that show the same picture.
+        conflicts: those of these groups in which the picture has several labels.
+        ignored: the paths of the files in the archive that are not pictures.
     """
 
     source: str
@@ -50,20 +55,20 @@ class Manifest:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Per class, the number of pictures of each subset."""
+        """The number of pictures in each subset, for each class."""
         found = Counter((entry.label, entry.subset) for entry in self.pictures)
         return {label: {subset: found[label, subset] for subset in SUBSETS} for label in self.classes}
 
     def subset(self, subset: str) -> list[Entry]:
-        """The subset's pictures, class by class, in the order of the archive."""
+        """Return the pictures of a subset, class by class, in the order of the archive."""
         return [entry for entry in self.pictures if entry.subset == subset]
 
     def labels(self, subset: str) -> list[int]:
-        """The index into `classes` of each picture of the subset."""
+        """Return the index into `classes` of each picture of a subset."""
         return [self.classes.index(entry.label) for entry in self.subset(subset)]
 
     def limit_train(self, limit: int | None) -> "Manifest":
-        """Return a manifest with the first `limit` training pictures of each class only; None: all of them."""
+        """Return a manifest with only the first `limit` training pictures of each class; None keeps all of them."""
         seen: Counter[str] = Counter()
         kept = []
         for entry in self.pictures:
@@ -80,7 +85,11 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read the manifest that `split` wrote."""
+    """Read the manifest that `split` wrote.
+
+    Raises:
+        InputError: it is missing, or another version wrote it.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Manifest(**content | {"pictures": [Entry(**row) for row in content["pictures"]]})

@@ -1,28 +1,35 @@
-"""Sheets of captioned pictures as PNG, and the one that shows what augmentation does."""
+"""Sheets of pictures with captions, written as PNG."""
 
 import logging
 import math
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from smallvision.core.files import replacing
 
-# The first comes with matplotlib and has Latin, Greek and Cyrillic letters; the others are used where they are.
+# The first comes with matplotlib and has Latin, Greek and Cyrillic letters. The others are used if they are installed.
 FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS")
 
 
 class Sheet:
-    """A grid of captioned pictures below headings, in inches."""
+    """A grid of pictures with captions, in groups with a heading each. All lengths are in inches."""
 
     GAP, HEADING, LINE = 0.15, 0.4, 0.17
 
     def __init__(self, rows: int, columns: int, width: float, height: float, lines: int, headings: int = 1) -> None:
-        """Make room for `headings` groups with `rows` in all, of pictures with captions of `lines`."""
-        # That it builds its list of fonts, or keeps it in a temporary folder, is of no interest here.
+        """Make room for the pictures.
+
+        Args:
+            rows: how many rows of pictures there are in all groups together.
+            columns: how many pictures a row holds.
+            width: the width of a picture.
+            height: the height of a picture.
+            lines: how many lines of text a caption has.
+            headings: how many groups there are.
+        """
+        # Nobody needs to read that matplotlib builds its list of fonts, or keeps it in a temporary folder.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         from matplotlib.figure import Figure
 
@@ -37,13 +44,13 @@ class Sheet:
         self._fonts = _fonts()
 
     def begin(self, heading: str, rows: int) -> None:
-        """Begin a group of `rows` rows below what is there."""
+        """Begin a group of `rows` rows below the groups so far."""
         self._write(self.GAP, self._bottom + 0.1, heading, 11)
         self._top = self._bottom + self.HEADING
         self._bottom = self._top + rows * self._row
 
     def put(self, place: int, picture: np.ndarray, caption: str) -> None:
-        """Show a picture at a place of the group, row by row."""
+        """Show a picture in the group that was begun last; places count from 0, row by row."""
         down, across = divmod(place, self._columns)
         left = self.GAP + across * (self._width + self.GAP)
         top = self._top + down * self._row
@@ -59,18 +66,19 @@ class Sheet:
         from matplotlib.transforms import Bbox, TransformedBbox
 
         width, height = self._size
-        # A dollar sign in a name is no formula.
-        options: dict[str, Any] = {"fontsize": size, "family": self._fonts, "va": "top", "parse_math": False}
-        written = self._figure.text(left / width, 1 - top / height, text, **options)
+        written = self._figure.text(
+            left / width, 1 - top / height, text, fontsize=size, family=self._fonts, verticalalignment="top"
+        )
+        written.set_parse_math(False)  # otherwise a dollar sign in a name would begin a formula
         within = Bbox.from_extents(0, 0, min((left + room) / width, 1), 1)
         written.set_clip_box(TransformedBbox(within, self._figure.transFigure))
 
     def save(self, path: Path) -> None:
         """Write the PNG."""
         with replacing(path) as part, warnings.catch_warnings():
-            # A letter that no font here has is drawn as a box.
+            # A letter that no installed font has is drawn as a box.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
-            # Without matplotlib's version, which would make equal sheets differ.
+            # Matplotlib would write its version into the file, and equal sheets would differ.
             self._figure.savefig(part, format="png", metadata={"Software": None})
 
 
@@ -79,26 +87,3 @@ def _fonts() -> list[str]:
 
     installed = set(fontManager.get_font_names())
     return [font for font in FONTS if font in installed]
-
-
-def draw_augmentation(path: Path, views: np.ndarray, captions: Sequence[str]) -> None:
-    """Draw training pictures and, beside each, what the first epochs make of it.
-
-    Args:
-        path: the PNG file to write.
-        views: float `(columns, n, size, size, 3)` in [0, 1]; the first column as they are.
-        captions: `n`, of the pictures.
-    """
-    epochs = [f"epoch {epoch}" for epoch in range(1, len(views))]
-    if epochs:
-        heading = f"Training pictures, and what the first {len(epochs)} epochs make of them"
-        rows = [[(caption, *epochs), row] for caption, row in zip(captions, views.swapaxes(0, 1), strict=True)]
-    else:  # side by side, so that the heading has room
-        heading = "Training pictures; the recipe changes nothing about them"
-        rows = [[captions, views[0]]]
-    cells = [cell for labels, row in rows for cell in zip(labels, row, strict=True)]
-    sheet = Sheet(len(rows), len(cells) // len(rows), width=1.5, height=1.5, lines=1)
-    sheet.begin(heading, len(rows))
-    for place, (label, picture) in enumerate(cells):
-        sheet.put(place, picture, label)
-    sheet.save(path)

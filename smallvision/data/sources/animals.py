@@ -1,23 +1,26 @@
-"""Cartoon animals. What tells one from another are details as in life: ears, eyes, nose, muzzle, whiskers, tail."""
+"""Cartoon animals. As in life, details tell one species from another: ears, eyes, nose, muzzle, whiskers, tail."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import ImageDraw
 
-SPECIES = ("cat", "dog", "rabbit")  # the place in this row is part of a picture's seed: append only
+SPECIES = ("cat", "dog", "rabbit")  # the position is part of the seed of a picture, so append only
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 FURS: Sequence[Colour] = (
     (212, 140, 66), (240, 232, 216), (70, 62, 58), (150, 145, 140), (156, 104, 62), (226, 190, 130), (110, 78, 56),
 )  # fmt: skip
-STANDING_EARS = {"dog": 0.3, "rabbit": 0.75}  # share of those whose ears stand; a cat's do
+STANDING_EARS = {"dog": 0.3, "rabbit": 0.75}  # the share whose ears stand up; those of a cat always do
 BLACK, PINK, WHITE = (24, 20, 20), (232, 148, 150), (250, 250, 246)
 
 
 class Pen:
-    """Draws in units of the head's radius, origin between the eyes, turned and mirrored at random."""
+    """Draws in units of the head's radius, with the origin between the eyes.
+
+    Size, position, angle and direction are drawn at random, once for each pen.
+    """
 
     def __init__(self, canvas: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int) -> None:
         self._canvas = canvas
@@ -30,11 +33,11 @@ class Pen:
         self._centre = np.array([width * rng.uniform(0.25, 0.75), height * rng.uniform(0.22, 0.65)])
 
     def polygon(self, points: Sequence[Point] | np.ndarray, colour: Colour) -> None:
-        """Fill a polygon."""
+        """Draw a filled polygon."""
         self._canvas.polygon(self._place(points), fill=colour, outline=shade(colour, 0.7))
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0.0) -> None:
-        """Fill an ellipse, turned by `turn` radians."""
+        """Draw a filled ellipse with the centre (x, y) and the radii `rx` and `ry`, turned by `turn` radians."""
         angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
         a, b = rx * np.cos(angle), ry * np.sin(angle)
         self.polygon(
@@ -42,7 +45,7 @@ class Pen:
         )
 
     def line(self, points: Sequence[Point] | np.ndarray, colour: Colour, width: float) -> None:
-        """Draw a line."""
+        """Draw a line through `points`."""
         self._canvas.line(self._place(points), fill=colour, width=max(1, round(width * self.scale)), joint="curve")
 
     def _place(self, points: Sequence[Point] | np.ndarray) -> list[Point]:
@@ -50,10 +53,10 @@ class Pen:
 
 
 def draw_animal(pen: Pen, species: str, rng: np.random.Generator) -> None:
-    """Draw one of `SPECIES`."""
+    """Draw an animal of one of `SPECIES`."""
     fur = vary(FURS[int(rng.integers(len(FURS)))], rng, 22)
     marks = vary(FURS[int(rng.integers(len(FURS)))], rng, 22)
-    look = rng.uniform(-0.22, 0.22)  # the face turned aside
+    look = rng.uniform(-0.22, 0.22)  # how far the face is turned aside
     _draw_body(pen, species, rng, fur, marks)
     standing = species == "cat" or rng.random() < STANDING_EARS[species]
     if standing:
@@ -70,7 +73,7 @@ def draw_animal(pen: Pen, species: str, rng: np.random.Generator) -> None:
 def _draw_body(pen: Pen, species: str, rng: np.random.Generator, fur: Colour, marks: Colour) -> None:
     side, length = rng.uniform(-0.5, 0.5), rng.uniform(1.1, 1.6)
     reach = np.linspace(0, 1, 12)
-    if species == "cat":  # a long thin tail, curled; a dog's is short and thick, a rabbit's a ball
+    if species == "cat":  # Its tail is long, thin and curled; a dog's is short and thick, a rabbit's is a ball.
         tail = np.stack([side + 0.8 + 1.5 * reach, 2.4 - 2.2 * reach**2 + 0.3 * np.sin(7 * reach)], 1)
         pen.line(tail, shade(fur, 0.85), 0.16)
     elif species == "dog":
@@ -86,7 +89,7 @@ def _draw_body(pen: Pen, species: str, rng: np.random.Generator, fur: Colour, ma
         )
     for leg in (-0.55, 0.55):
         pen.ellipse(side + leg, 1.2 + 1.6 * length, 0.26, 0.7, fur)
-    if species == "rabbit":  # long hind feet
+    if species == "rabbit":  # It has long hind feet.
         for foot in (-0.75, 0.75):
             pen.ellipse(side + foot, 1.3 + 1.9 * length, rng.uniform(0.45, 0.6), 0.22, fur)
 
@@ -110,9 +113,9 @@ def _draw_cat_ears(pen: Pen, rng: np.random.Generator, fur: Colour) -> None:
 def _draw_dog_ears(pen: Pen, rng: np.random.Generator, colour: Colour, *, standing: bool) -> None:
     length, drop = rng.uniform(0.5, 0.75), rng.uniform(0.1, 0.5)
     for side in (-1, 1):
-        if standing:  # as a cat's, but rounded
+        if standing:  # like a cat's, but rounded
             pen.ellipse(side * 0.62, -0.85, 0.3, length, shade(colour, 0.8), side * 0.35)
-        else:  # over the cheeks
+        else:  # hanging over the cheeks
             pen.ellipse(side * 0.98, drop, 0.3, length, shade(colour, 0.8), side * -0.2)
 
 
@@ -124,7 +127,7 @@ def _draw_rabbit_ears(pen: Pen, rng: np.random.Generator, colour: Colour, *, sta
             x, y = side * (0.32 + 0.5 * length * lean), -0.65 - 0.8 * length
             pen.ellipse(x, y, width, length, shade(colour, 0.9), side * lean)
             pen.ellipse(x, y, 0.55 * width, 0.8 * length, vary(PINK, rng, 20), side * lean)
-        else:  # a lop's, down to the chin and beyond
+        else:  # lop ears, which reach below the chin
             pen.ellipse(side * 1.02, 0.25 + 0.45 * length, width * 1.1, length, shade(colour, 0.8), side * -0.12)
 
 
@@ -159,7 +162,7 @@ def _draw_dog_face(pen: Pen, rng: np.random.Generator, look: float, fur: Colour)
 
 def _draw_rabbit_face(pen: Pen, rng: np.random.Generator, look: float, fur: Colour) -> None:
     iris = vary((70, 45, 30) if rng.random() < 0.7 else (150, 40, 50), rng, 20)
-    for side in (-1, 1):  # apart, towards the sides
+    for side in (-1, 1):  # The eyes are far apart.
         pen.ellipse(look + side * 0.55, -0.08, 0.14, 0.18, iris)
         pen.ellipse(look + side * 0.55, -0.08, 0.08, 0.11, BLACK)
     for side in (-1, 1):
@@ -179,12 +182,12 @@ def _draw_rabbit_face(pen: Pen, rng: np.random.Generator, look: float, fur: Colo
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """Make a colour darker, or above 1 lighter."""
+    """Multiply a colour by `factor`: below 1 it gets darker, above 1 lighter."""
     red, green, blue = (min(255, round(value * factor)) for value in colour)
     return red, green, blue
 
 
 def vary(colour: Colour, rng: np.random.Generator, spread: int) -> Colour:
-    """Change a colour at random, by up to `spread` of 255."""
+    """Change each channel of a colour at random, by at most `spread` of 255."""
     red, green, blue = (int(np.clip(value + rng.integers(-spread, spread + 1), 0, 255)) for value in colour)
     return red, green, blue

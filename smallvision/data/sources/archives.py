@@ -2,9 +2,9 @@
 
 Three layouts are recognised by their content:
 
-- Kaggle: `train.zip` inside, or `train/cat.0.jpg`: the label stands in the file's name, and every
-  folder holds all labels;
-- class folders: `anything/cat/picture.jpg`: the label is the folder's name;
+- Kaggle: `train.zip` inside, or `train/cat.0.jpg`. The label stands in the name of the file, and every folder holds all
+  labels.
+- Class folders: `anything/cat/picture.jpg`. The label is the name of the folder.
 - PetImages: class folders named `Cat` and `Dog`, with stray files beside the pictures.
 """
 
@@ -25,24 +25,27 @@ from typing import IO
 from smallvision.core.errors import InputError
 from smallvision.core.files import require_space
 
-# The second row is not supported; such files are rejected with that reason instead of being overlooked.
+# The formats in the second row are not supported. They are listed so that such files are rejected with that reason
+# instead of being overlooked.
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp"),
     *(".heic", ".heif", ".avif", ".tif", ".tiff"),
 )
 MAX_MEMBERS = 2_000_000
 MAX_PICTURE_BYTES = 200 * 2**20
-MAX_RATIO = 100  # of a whole archive that unpacks to more than that; zeros shrink to a thousandth
+# An archive that unpacks to more than a picture's maximum may not unpack to more than this many times its own size.
+# Zeros, of which bombs are made, shrink to a thousandth.
+MAX_RATIO = 100
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _KAGGLE_NAME = re.compile(r"(?P<label>[^.].*)\.\d+\.\w+")
-# What zipfile and the decompressor raise on damaged bytes.
+# The errors that `zipfile` and the decompressor raise on damaged bytes.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError)
 _ENCRYPTED = 0x1
 
 
 @dataclass(frozen=True)
 class Member:
-    """A picture in an archive: its label and its path there."""
+    """A picture in an archive, with its label and its path there."""
 
     label: str
     path: str
@@ -50,7 +53,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """The file's own name."""
+        """The name of the file without its folders."""
         return PurePosixPath(self.path).name
 
 
@@ -58,8 +61,8 @@ class PictureArchive:
     """The pictures of an open archive.
 
     Attributes:
-        members: per label (labels sorted), its pictures in natural order (`cat.2` before `cat.10`).
-        ignored: the paths of the files that are no pictures.
+        members: for each label, in sorted order, its pictures in natural order (`cat.2` before `cat.10`).
+        ignored: the paths of the files that are not pictures.
     """
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
@@ -71,14 +74,14 @@ class PictureArchive:
         self.members = _by_label(pictures, name)
 
     def read(self, member: Member) -> bytes:
-        """Return a picture's bytes.
+        """Return the bytes of a picture.
 
         Raises:
             InputError: the archive is damaged at this member.
         """
         try:
             with self._archive.open(member.info) as source:
-                # Without a count it would inflate what lies beyond the size that was checked, too.
+                # Without a count, `read` would also unpack what lies beyond the size that was checked.
                 return source.read(member.info.file_size)
         except _DAMAGE as error:
             raise InputError(f"{self._name} is damaged at {member.path}: {error}; get it again") from None
@@ -86,10 +89,14 @@ class PictureArchive:
 
 @contextmanager
 def open_pictures(path: Path, name: str = "") -> Iterator[PictureArchive]:
-    """Open an archive in any of the layouts; `name` is what the user calls it.
+    """Open an archive in any of the layouts.
+
+    Args:
+        path: the archive.
+        name: how messages call it; by default the name of the file.
 
     Raises:
-        InputError: no zip, an unsafe one, or none of the layouts.
+        InputError: it is not a zip archive, it is unsafe, or it has none of the layouts.
     """
     name = name or path.name
     with ExitStack() as stack:
@@ -97,7 +104,7 @@ def open_pictures(path: Path, name: str = "") -> Iterator[PictureArchive]:
         names = archive.namelist()
         nested = next((n for n in names if PurePosixPath(n).name == "train.zip"), None)
         if nested:
-            # A copy, since seeking inside a member reads it again from its start.
+            # It is copied out first, because seeking within a member reads it again from its start.
             copy = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
             require_space(path.parent, archive.getinfo(nested).file_size)
             copy.writelines(_blocks(archive, nested, name))
@@ -106,14 +113,14 @@ def open_pictures(path: Path, name: str = "") -> Iterator[PictureArchive]:
 
 
 def verify(path: Path, name: str) -> None:
-    """Read the pictures of an archive to their end, so that damage is found now and not by a later stage.
+    """Read every picture of an archive to its end, so that damage is found now and not by a later stage.
 
     Args:
         path: the archive.
-        name: what the user calls it.
+        name: how messages call it.
 
     Raises:
-        InputError: naming the archive and the member.
+        InputError: it cannot be used; the message names the archive and, if one is damaged, the member.
     """
     with open_pictures(path, name) as archive:
         for members in archive.members.values():
@@ -122,9 +129,9 @@ def verify(path: Path, name: str) -> None:
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Sort key that puts `cat.2` before `cat.10`, the same on every system and locale."""
+    """Return a sort key that puts `cat.2` before `cat.10`, the same on every system and in every locale."""
     parts = re.split(r"([0-9]+)", name)
-    # Digits compare as numbers by length, then by text: int() refuses thousands of them.
+    # Digits without leading zeros compare as numbers do if the length comes first; `int` refuses thousands of digits.
     digits = [part.lstrip("0") for part in parts[1::2]]
     keys = [(0, part) for part in parts]
     keys[1::2] = [(len(part), part) for part in digits]
@@ -146,7 +153,7 @@ def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
         packed = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
     except FileNotFoundError:
         raise InputError(f"{file}: not found; `dvc repro fetch` makes it") from None
-    except PermissionError:  # says nothing of the archive
+    except PermissionError:  # It says nothing about the archive.
         raise
     except _DAMAGE as error:
         raise InputError(f"{name} is no complete zip archive ({error}); get it again") from None
@@ -176,8 +183,8 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str, packed: int) -> None:
     unpacked = sum(info.file_size for info in members)
     if unpacked > max(MAX_PICTURE_BYTES, MAX_RATIO * packed):
         raise InputError(f"{name} has {packed} bytes and would unpack to {unpacked}, which no pictures do")
-    # Names that differ only by case are one file on macOS and Windows; of two equal names,
-    # zipfile's testzip and extractall see only the last.
+    # Names that differ only by case are one file on macOS and Windows, and of two members with the same name,
+    # `testzip` and `extractall` of `zipfile` see only the last.
     name_of, count = Counter(i.filename.casefold() for i in members).most_common(1)[0] if members else ("", 0)
     if count > 1:
         raise InputError(f"{name} has {count} members named {name_of!r}; rename one of them")
@@ -185,12 +192,13 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str, packed: int) -> None:
 
 def _is_picture(path: str) -> bool:
     pure = PurePosixPath(path)
-    # Hidden folders hold thumbnails and the like; macOS' archiver adds __MACOSX/._picture.jpg, which is no picture.
+    # Hidden folders hold thumbnails and the like, and the archiver of macOS adds files such as __MACOSX/._picture.jpg,
+    # which are not pictures.
     return pure.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in pure.parts)
 
 
 def _alike(label: str) -> str:
-    """Return what macOS and Windows tell the folders of labels apart by."""
+    """Return the form of a label that is the same for two labels whose folders macOS or Windows would confuse."""
     return unicodedata.normalize("NFC", label).casefold()
 
 
@@ -206,8 +214,8 @@ def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]
             labels_in[path.parent].add(match["label"])
         if path.parent.name:
             by_folder[path.parent.name].append(Member(path.parent.name, info.filename, info))
-    # `cats/cat.0.jpg` fits both. The names decide where most files have such a name, and every
-    # folder holds every label: train/ and validation/ do, hen/ and owl/ do not.
+    # A name such as `cats/cat.0.jpg` fits both layouts. The names of the files decide if most files have such a name
+    # and every folder holds every label, as train/ and validation/ do, but hen/ and owl/ do not.
     named = sum(len(members) for members in by_name.values())
     mixed = len(by_name) > 1 and all(labels == by_name.keys() for labels in labels_in.values())
     found = by_name if mixed and 2 * named > len(files) else by_folder

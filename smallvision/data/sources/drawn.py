@@ -1,7 +1,6 @@
-"""Cartoon animals, drawn here: pictures to learn from without an account or a download.
+"""Archives of cartoon animals drawn here, to learn from without an account or a download.
 
-Everything that does not tell the species (fur, pose, size, light, clutter) is drawn at random for
-all alike.
+Whatever does not tell the species (fur, pose, size, light, clutter) is drawn at random, in the same way for all.
 """
 
 import io
@@ -17,19 +16,25 @@ from PIL import Image, ImageDraw, ImageFilter
 from tqdm import tqdm
 
 from smallvision.data.sources.animals import FURS, SPECIES, Colour, Pen, draw_animal, vary
-from smallvision.data.sources.local import EPOCH
+from smallvision.data.sources.local import EARLIEST_DATE
 
-# Pictures of each species. They are fixed data sets; the parameter `seed` is the training's.
+# Pictures of each species. These data sets are fixed; the parameter `seed` is only for training.
 DRAWN = {"cat": 2000, "dog": 2000}
-DRAWN3 = {"cat": 1500, "dog": 900, "rabbit": 450}  # out of balance, as one's own pictures are
+DRAWN3 = {"cat": 1500, "dog": 900, "rabbit": 450}  # as unbalanced as real collections are
 SEED = 42
-KAGGLE, FOLDERS = "train/{}.{}.jpg", "{}/{}.jpg"  # layouts
+KAGGLE, FOLDERS = "train/{}.{}.jpg", "{}/{}.jpg"  # names of the members: species and number
 
 
 def draw_archive(target: Path, counts: Mapping[str, int] = DRAWN, layout: str = KAGGLE, seed: int = SEED) -> None:
-    """Write so many pictures of each species, as `train/cat.0.jpg` and so on, or as `cat/0.jpg`.
+    """Write an archive of drawn pictures.
 
     The same species, number and seed give the same picture, whatever the number of cores.
+
+    Args:
+        target: the zip archive to write.
+        counts: how many pictures of each species to draw.
+        layout: `KAGGLE` for names such as `train/cat.0.jpg`, `FOLDERS` for names such as `cat/0.jpg`.
+        seed: a seed for other pictures.
     """
     tasks = [(species, number, seed) for species, count in counts.items() for number in range(count)]
     with (
@@ -38,7 +43,7 @@ def draw_archive(target: Path, counts: Mapping[str, int] = DRAWN, layout: str = 
         tqdm(total=len(tasks), unit="picture", desc="draw", disable=not sys.stderr.isatty()) as bar,
     ):
         for (species, number, _), data in zip(tasks, pool.map(_draw_jpeg, tasks, chunksize=50), strict=True):
-            archive.writestr(zipfile.ZipInfo(layout.format(species, number), date_time=EPOCH), data)
+            archive.writestr(zipfile.ZipInfo(layout.format(species, number), date_time=EARLIEST_DATE), data)
             bar.update()
 
 
@@ -51,7 +56,7 @@ def _draw_jpeg(task: tuple[str, int, int]) -> bytes:
 
 
 def draw_picture(species: str, rng: np.random.Generator) -> Image.Image:
-    """Draw one picture of 300 to 500 pixels a side, mode RGB."""
+    """Draw one picture in mode RGB, with sides of 300 to 500 pixels."""
     width, height = (int(side) for side in rng.integers(300, 501, 2))
     image = Image.new("RGB", (width, height), _any_colour(rng))
     canvas = ImageDraw.Draw(image)
@@ -64,7 +69,10 @@ def draw_picture(species: str, rng: np.random.Generator) -> Image.Image:
 
 
 def _draw_clutter(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int, size: float) -> None:
-    """Draw a shape that resembles a part of an animal: ear, eye, head, whisker, tail."""
+    """Draw a shape that could be a part of an animal: an ear, an eye, a head, a whisker, a tail.
+
+    `size` is how far the shape reaches at most from its centre, as a share of the picture's shorter side.
+    """
     reach = min(width, height) * size
     x, y = rng.uniform((0, 0), (width, height))
     colour = vary(FURS[int(rng.integers(len(FURS)))], rng, 40) if rng.random() < 0.5 else _any_colour(rng)
@@ -83,7 +91,7 @@ def _draw_clutter(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, width: 
 
 
 def _photograph(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Add what a camera adds: blur, uneven light, a colour cast, noise."""
+    """Add the flaws of a photograph: blur, uneven light, a colour cast, noise."""
     if rng.random() < 0.5:
         image = image.filter(ImageFilter.BoxBlur(rng.uniform(0.3, 2.0)))
     light = np.linspace(rng.uniform(0.6, 1), rng.uniform(0.6, 1), image.width)[:, None]

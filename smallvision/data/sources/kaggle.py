@@ -1,4 +1,4 @@
-"""Kaggle's Dogs vs. Cats competition, through Kaggle's own client."""
+"""The pictures of Kaggle's competition Dogs vs. Cats, downloaded with Kaggle's own client."""
 
 import os
 import shutil
@@ -17,10 +17,10 @@ BY_HAND = f"or download {FILE} yourself at {PAGE}/data and set `source` to the f
 
 
 def download(target: Path) -> None:
-    """Download the competition's labelled pictures, or take them from kagglehub's cache.
+    """Download the labelled pictures of the competition, or take them from kagglehub's cache.
 
     Raises:
-        NetworkError: no token, a refused one, rules not accepted, or the download failed.
+        NetworkError: there is no token, it was refused, the rules are not accepted, or the download failed.
         SurroundingsError: kagglehub finds no home folder.
     """
     os.environ.setdefault("KAGGLEHUB_VERBOSITY", "warning")
@@ -28,14 +28,14 @@ def download(target: Path) -> None:
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         import kagglehub  # noqa: F401
-    except RuntimeError as error:  # Path.home() while it is imported
+    except RuntimeError as error:  # It calls Path.home() while it is imported.
         raise SurroundingsError(f"kaggle: {error}; set HOME") from None
 
     try:
         cached = _download(force=False)
         archives.verify(cached, FILE)
-    # kagglehub keeps a web page, zeros or a damaged archive as a complete download for ever, and asked
-    # for a file that has changed, it deletes the folder that it downloads to (seen in 1.0.x).
+    # kagglehub 1.0.x keeps a web page, zeros or a damaged archive for ever, as if it were a complete download. If the
+    # file has changed on the server, it deletes the folder that it downloads to, and then fails.
     except (InputError, FileNotFoundError):
         cached = _download(force=True)
         try:
@@ -69,14 +69,14 @@ def _download(*, force: bool) -> Path:
         raise NetworkError(f"kaggle: {remedy}, {BY_HAND}") from None
     except requests.RequestException as error:
         raise NetworkError(f"kaggle: no connection ({type(error).__name__}); try again later, {BY_HAND}") from None
-    except ValueError as error:  # a kaggle.json that is none
+    except ValueError as error:  # kaggle.json holds no credentials
         raise NetworkError(
             f"kaggle: {error}; download a new token at https://www.kaggle.com/settings, {BY_HAND}"
         ) from None
 
 
 def _credentials() -> str:
-    """Where kagglehub took the token from, in the order it looks."""
+    """Return where kagglehub took the token from, looking in its order."""
     if os.environ.get("KAGGLE_API_TOKEN"):
         return "KAGGLE_API_TOKEN"
     for name in ("access_token", "access_token.txt"):

@@ -8,23 +8,23 @@ from smallvision.core.errors import InputError
 from smallvision.core.files import require_space
 from smallvision.data.sources.archives import natural_key
 
-# The earliest date a zip can hold: equal pictures make equal archives.
-EPOCH = (1980, 1, 1, 0, 0, 0)
+# The earliest date that a zip archive can hold. All members get it, so that equal pictures make equal archives.
+EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def copy_archive(source: Path, target: Path) -> None:
-    """Copy a zip archive."""
+    """Copy a zip archive to `target`."""
     require_space(target.parent, source.stat().st_size)
     shutil.copyfile(source, target)
 
 
 def pack_folder(folder: Path, target: Path) -> None:
-    """Pack a folder into a zip archive, the same bytes for the same files.
+    """Pack a folder into a zip archive, with the same bytes each time for the same files.
 
-    Hidden files and links are left out; pictures are stored as they are, since they do not shrink.
+    Hidden files and links are left out. Files are stored without compression, because pictures do not shrink.
 
     Raises:
-        InputError: the folder holds no file, or a file whose name is not UTF-8.
+        InputError: the folder holds no file, or the name of a file is not UTF-8.
     """
     names = sorted(
         (
@@ -45,6 +45,6 @@ def pack_folder(folder: Path, target: Path) -> None:
                 name.encode()
             except UnicodeEncodeError:
                 raise InputError(f"source: {folder / name}: the name is not UTF-8; rename the file") from None
-            info = zipfile.ZipInfo(name, date_time=EPOCH)
+            info = zipfile.ZipInfo(name, date_time=EARLIEST_DATE)
             with (folder / name).open("rb") as source, archive.open(info, "w", force_zip64=True) as member:
                 shutil.copyfileobj(source, member)

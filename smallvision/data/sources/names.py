@@ -1,4 +1,4 @@
-"""Where an archive comes from: drawn here, Kaggle, an address, a file or folder."""
+"""The values that the parameter `source` may have, and the name of a source in reports."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -7,14 +7,15 @@ NAMED = ("drawn", "drawn3", "kaggle", "microsoft")
 
 
 def is_address(source: str) -> bool:
-    """Tell an address from a path."""
+    """Tell whether `source` is an http(s) address."""
     return source.lower().startswith(("http://", "https://"))
 
 
 def name_of(source: str) -> str:
-    """Name a source for reports: of a path or address only the end, which holds no secret and no folder.
+    """Return the name of a source for reports.
 
-    A file that is named like one of `NAMED` keeps its `./`.
+    Of a path or an address it is only the last part, which names no folder of this machine and holds no password. A
+    file that is called like one of `NAMED` gets `./` in front.
     """
     if source in NAMED:
         return source

@@ -1,4 +1,4 @@
-"""An archive behind an http(s) address."""
+"""Download an archive from an http(s) address."""
 
 import json
 import os
@@ -15,27 +15,27 @@ from tqdm import tqdm
 from smallvision.core.errors import NetworkError, ParameterError
 from smallvision.core.files import require_space, write_json
 
-# The same pictures as Kaggle's, without an account; some files of it are damaged.
+# The pictures are the same as Kaggle's, and need no account; some of the files are damaged.
 MICROSOFT = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
 )
-TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
-PIECE = 2**16  # bytes; what is lost when the connection breaks
-ATTEMPTS = 5  # in a row without getting any further
-BACK_OFF = 0.5  # seconds, doubled each time
+TIMEOUT = (10, 30)  # seconds to wait for a connection, and for the next piece
+PIECE = 2**16  # bytes that are written at once; less than that is lost when the connection breaks
+ATTEMPTS = 5  # attempts in a row that bring nothing new
+BACK_OFF = 0.5  # seconds to wait before the next attempt, doubled each time
 MAX_RETRY_AFTER = 120  # seconds that a server may ask us to wait
 BY_HAND = "or download the archive yourself and set `source` to the file"
 
 
 def download(address: str, target: Path) -> None:
-    """Download a zip archive, going on where a broken connection or an earlier run stopped.
+    """Download a zip archive, and go on where a broken connection or an earlier run stopped.
 
-    What has come so far lies in `download` beside the target, and in `download.json` of which
-    address and version it is.
+    The file `download` beside `target` holds what has come so far, and `download.json` says from which address it came
+    and which version of the file it is.
 
     Raises:
-        ParameterError: no valid address.
-        NetworkError: the server refused, sent no zip, or the connection broke too often.
+        ParameterError: the address is not valid.
+        NetworkError: the server refused, it sent a web page, or the connection broke too often.
         SurroundingsError: the disk has too little space.
     """
     shown = _without_secrets(address)
@@ -52,27 +52,15 @@ def download(address: str, target: Path) -> None:
 
 def _receive(address: str, shown: str, part: Path, note: Path, validator: str | None) -> None:
     attempts, furthest = 0, 0
-    with requests.Session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
-        retry = urllib3.Retry(
-            total=ATTEMPTS,
-            connect=0,
-            read=0,
-            other=0,
-            backoff_factor=BACK_OFF,
-            retry_after_max=MAX_RETRY_AFTER,
-            status_forcelist=(429, 500, 502, 503, 504),
-            raise_on_status=False,
-        )
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
+    with _retrying_session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
         while True:
             received = part.stat().st_size
-            # Only a server that names its version can be asked for the rest of the same file.
+            # Only a server that names the version of a file can be asked for the rest of the same version.
             ask: dict[str, str] = (
                 {"Range": f"bytes={received}-", "If-Range": validator} if received and validator else {}
             )
             try:
-                # Compressed on the way, a range would count other bytes than the file's.
+                # If the body were compressed on the way, a range would not count the bytes of the file.
                 headers = {"Accept-Encoding": "identity", **ask}
                 with session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
                     start = _start(response, shown, received, part)
@@ -83,7 +71,7 @@ def _receive(address: str, shown: str, part: Path, note: Path, validator: str | 
                         for piece in response.iter_content(PIECE):
                             file.write(piece)
                             bar.update(len(piece))
-                            if file.tell() > furthest:  # a server that starts over makes no progress
+                            if file.tell() > furthest:  # A server that starts over each time brings nothing new.
                                 attempts, furthest = 0, file.tell()
                 return
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
@@ -95,22 +83,43 @@ def _receive(address: str, shown: str, part: Path, note: Path, validator: str | 
                 raise NetworkError(f"{shown}: {reason_of(error)}; check the address, {BY_HAND}") from None
 
 
+def _retrying_session() -> requests.Session:
+    """Return a session that asks again when a server is busy; `_receive` handles broken connections."""
+    retry = urllib3.Retry(
+        total=ATTEMPTS,
+        connect=0,
+        read=0,
+        other=0,
+        backoff_factor=BACK_OFF,
+        retry_after_max=MAX_RETRY_AFTER,
+        status_forcelist=(429, 500, 502, 503, 504),
+        raise_on_status=False,
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
+    return session
+
+
 def _validator_of(part: Path, note: Path, shown: str) -> str | None:
-    """Return the version of what an earlier run left of the same address; of anything else, nothing is kept."""
+    """Return the version of the file of which an earlier run left a part, or None.
+
+    A part from another address, or of an unknown version, is emptied.
+    """
     try:
         content = json.loads(note.read_text(encoding="utf-8"))
         if part.is_file() and content["address"] == shown and isinstance(content["validator"], str):
             return str(content["validator"])
-    except (OSError, ValueError, TypeError, KeyError):  # no note, or none of ours: nothing to go on from
+    except (OSError, ValueError, TypeError, KeyError):  # There is no note, or it is not one of ours.
         pass
     part.write_bytes(b"")
     return None
 
 
 def _start(response: requests.Response, shown: str, received: int, part: Path) -> int:
-    """Check a response before its body is read; return the byte its body starts at."""
+    """Check a response before its body is read, and return the byte of the file at which the body starts."""
     status = response.status_code
-    if status == 416:  # nothing behind what is here already: an earlier run ended right after the last byte
+    if status == 416:  # The server has no more bytes than are here already; an earlier run ended after the last one.
         part.write_bytes(b"")
         raise requests.ConnectionError("no such range")
     if status not in (200, 206):
@@ -120,7 +129,7 @@ def _start(response: requests.Response, shown: str, received: int, part: Path) -
         raise NetworkError(f"{shown}: expected a zip archive, received a web page; open it in a browser, {BY_HAND}")
     start = received
     if status == 200 or not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
-        part.write_bytes(b"")  # the whole file, or another part than asked for: never append
+        part.write_bytes(b"")  # It is the whole file, or another part than asked for, so it must not be appended.
         start = 0
     if status == 206 and not start:
         raise requests.ConnectionError("the server sent another part than asked for")
@@ -148,7 +157,8 @@ def _without_secrets(address: str) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    # In the middle of a body, requests calls a timeout a ConnectionError.
+    """Say in a few words why a request failed."""
+    # In the middle of a body, requests raises a ConnectionError for a timeout.
     if any(isinstance(e, (requests.Timeout, urllib3.exceptions.ReadTimeoutError)) for e in (error, *error.args)):
         return "the server does not answer"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):

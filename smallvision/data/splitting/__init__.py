@@ -1,0 +1,1 @@
+"""Which pictures are good enough, and which subset each goes to."""

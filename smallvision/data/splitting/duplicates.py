@@ -1,4 +1,4 @@
-"""Exact and near duplicates among pictures."""
+"""Find exact and near duplicates among pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,57 +7,58 @@ import imagehash
 import numpy as np
 from PIL import Image, ImageOps
 
-HASH_SIZE = 16  # 256 bits: at 64, different photographs come within 10 bits of each other
-# Another size, brightness, blur or JPEG quality changes up to 6 bits. Of 4,000 photographs the two
-# true pairs differ by 4 and 10 bits, all others by 80 and more.
-MAX_DISTANCE = 25
+HASH_SIZE = 16  # bits a side, 256 in all; with only 64, some different photographs differ by 10 bits or less
+# Another size, brightness, blur or JPEG quality changes up to 6 bits. Among 4,000 photographs, the two pairs that show
+# the same differ by 4 and 10 bits, and all other pairs by at least 80.
+MAX_DISTANCE = 25  # bits
 
-
-# Pictures of little content (a part on a belt, an empty slide) may share a hash, so thumbnails must
-# correlate, too. Those of copies changed as above do by more than 0.98, of discs on white by less than 0.94.
+# Pictures with little content (a part on a belt, an empty slide) may share a hash, so their thumbnails must correlate,
+# too. The correlation is above 0.98 for copies changed as above, and below 0.94 for different discs on white.
 MIN_CORRELATION = 0.97
-THUMBNAIL = 8
+THUMBNAIL = 8  # pixels a side
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class Appearance:
     """What a picture looks like.
 
-    `hashes`: uint64 `(2, 4)`, its own and its mirror image's; `thumbnail`: float32 `(8, 8, 3)`.
+    Attributes:
+        hashes: uint64 array `(2, 4)`, the perceptual hashes of the picture and of its mirror image.
+        thumbnail: float32 array `(8, 8, 3)`.
     """
 
     hashes: np.ndarray
     thumbnail: np.ndarray
 
 
-def fingerprint(image: Image.Image) -> Fingerprint:
-    """Return what a copy of the picture has in common with it.
+def appearance_of(image: Image.Image) -> Appearance:
+    """Return what a picture has in common with its copies.
 
     Source: C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010),
     as implemented by ImageHash.
     """
-    # Reduced once, to the size ImageHash computes with, so that not all read the whole picture.
+    # The picture is reduced once, to the size with which ImageHash computes, so that not every step reads all of it.
     small = image.resize((4 * HASH_SIZE, 4 * HASH_SIZE), Image.Resampling.BILINEAR)
     grey = small.convert("L")
     bits = [imagehash.phash(view, hash_size=HASH_SIZE).hash for view in (grey, ImageOps.mirror(grey))]
     thumbnail = np.asarray(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float32)
-    return Fingerprint(np.packbits(np.reshape(bits, (2, -1)), axis=1).view(np.uint64), thumbnail)
+    return Appearance(np.packbits(np.reshape(bits, (2, -1)), axis=1).view(np.uint64), thumbnail)
 
 
-def group_duplicates(prints: Sequence[Fingerprint]) -> list[list[int]]:
-    """Find the groups of pictures that show the same, the mirror image included.
+def group_duplicates(appearances: Sequence[Appearance]) -> list[list[int]]:
+    """Find the groups of pictures that show the same, or the mirror image of it.
 
     Returns:
-        Groups of two or more indices, each sorted, ordered by their first.
+        Groups of two or more indices. Each is sorted, and the groups are in the order of their first indices.
     """
-    hashes = np.stack([each.hashes for each in prints])
+    hashes = np.stack([each.hashes for each in appearances])
     leader = np.arange(len(hashes))
     for index in range(len(hashes) - 1):
         later = hashes[index + 1 :, 0]
         distance = np.bitwise_count(later[:, None] ^ hashes[index]).sum(axis=2).min(axis=1)
         for other in (np.flatnonzero(distance <= MAX_DISTANCE) + index + 1).tolist():
-            if _look_alike(prints[index].thumbnail, prints[other].thumbnail):
-                # Joins two groups, so that a copy of a copy belongs to the first.
+            if _look_alike(appearances[index].thumbnail, appearances[other].thumbnail):
+                # This joins two groups, so that a copy of a copy belongs to the first picture.
                 leader[leader == leader[other]] = leader[index]
     groups: dict[int, list[int]] = {}
     for index, first in enumerate(leader):
@@ -69,6 +70,6 @@ def _look_alike(first: np.ndarray, second: np.ndarray) -> bool:
     if np.array_equal(first, second):
         return True
     views = [first.ravel(), second.ravel(), second[:, ::-1].ravel()]
-    if min(float(view.std()) for view in views) == 0:  # plain, and of another colour
+    if min(float(view.std()) for view in views) == 0:  # Each has one colour, and not the same.
         return False
     return float(np.corrcoef(views)[0, 1:].max()) >= MIN_CORRELATION

@@ -1,4 +1,4 @@
-"""Which picture goes to which subset, so that no two subsets share what a picture shows."""
+"""Decide which picture goes to which subset, so that copies of a picture are never in two subsets."""
 
 import math
 from collections import Counter
@@ -9,14 +9,14 @@ from smallvision.data.pictures.manifest import SUBSETS
 
 
 def sizes_by_share(count: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Share a class's pictures out.
+    """Return how many pictures of a class each subset gets.
 
-    Each subset gets its share rounded down, but at least one picture; those still left go one each
-    to the subsets that lost most by rounding.
+    A subset gets its share rounded down, but at least one picture. The pictures that are left go one by one to the
+    subsets that lost most by rounding.
 
     Args:
-        count: pictures of the class, at least three.
-        shares: of each subset; only their proportions count.
+        count: the number of pictures of the class, at least three.
+        shares: the share of each subset; only their proportions count.
 
     Source: the largest remainder method, known from elections.
     """
@@ -26,7 +26,7 @@ def sizes_by_share(count: int, shares: Mapping[str, float]) -> dict[str, int]:
     while (more := count - sum(sizes.values())) != 0:
         if more > 0:
             sizes[max(SUBSETS, key=lambda subset: quotas[subset] - sizes[subset])] += 1
-        else:  # taken back from who got most beyond its share, but not its only one
+        else:  # Take one back from the subset that got most beyond its share, but never its only one.
             several = [subset for subset in SUBSETS if sizes[subset] > 1]
             sizes[min(several, key=lambda subset: quotas[subset] - sizes[subset])] -= 1
     return sizes
@@ -35,20 +35,20 @@ def sizes_by_share(count: int, shares: Mapping[str, float]) -> dict[str, int]:
 def assign_by_share(
     labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, Mapping[str, int]]
 ) -> list[str]:
-    """Give every picture its subset, so that no group of duplicates is in two and every class is in each.
+    """Return a subset for every picture, so that no group of duplicates is in two and every class is in each.
 
-    Groups come first, the largest first, then the other pictures in order. Each goes whole to the
-    first subset with room for it, or to the one where least is lacking; but where a class has no
-    more of them left than subsets without it, to one of those. So the sizes are kept exactly, unless
-    copies are so many that they cannot be.
+    A unit is a group of duplicates, or a picture without any. The groups are assigned first, from the largest to the
+    smallest, then the other pictures in order. Each unit goes to the first subset that has room for it, or else to the
+    one that would then be least over its size. However, if a class has no more units left than there are subsets
+    without that class, the unit goes to one of those. So the sizes are met exactly, unless there are too many copies.
 
     Args:
         labels: the class of each picture, class by class.
-        groups: indices of pictures that show the same.
-        sizes: per class, the pictures of each subset, at least one.
+        groups: for each group of duplicates, the indices of its pictures.
+        sizes: for each class, the number of pictures in each subset, at least one.
 
     Raises:
-        InputError: a class has too many copies to be in every subset.
+        InputError: a class has so many copies that it cannot be in every subset.
     """
     grouped = {index for group in groups for index in group}
     units = [*sorted(groups, key=len, reverse=True), *([index] for index in range(len(labels)) if index not in grouped)]
@@ -82,20 +82,20 @@ def assign_by_share(
     return subsets
 
 
-def assign(labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, int]) -> list[str]:
-    """Give every picture its subset, so that no group of duplicates is in two.
+def assign_by_count(labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, int]) -> list[str]:
+    """Return a subset for every picture, so that no group of duplicates is in two.
 
-    Per class and in order, the first `sizes["train"]` pictures go to train, and so on. A duplicate
-    follows the first of its group; in exchange the last picture without duplicates, of that subset
-    and the same class, takes its place.
+    The first `sizes["train"]` pictures of each class go to train, the next ones to validation, the last to test. Then
+    the duplicates in other subsets move to the first subset of their group. In exchange for each, the last picture of
+    that subset and the same class that has no duplicates takes its place.
 
     Args:
         labels: the class of each picture, class by class, `sum(sizes.values())` of each.
-        groups: indices of pictures that show the same.
-        sizes: pictures per class of each subset.
+        groups: for each group of duplicates, the indices of its pictures.
+        sizes: the number of pictures per class in each subset.
 
     Raises:
-        InputError: too many duplicates for that.
+        InputError: there are too many duplicates to do so.
     """
     by_number = [subset for subset in SUBSETS for _ in range(sizes[subset])]
     subsets = by_number * len(set(labels))

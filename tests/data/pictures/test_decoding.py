@@ -100,7 +100,15 @@ def test_an_animation_shows_its_first_frame():
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_eight_exif_orientations_are_one_picture(orientation):
     upright = make_picture(5, 64, 48)
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation -> Image.Transpose that stores it so
+    undo = {
+        2: 0,
+        3: 3,
+        4: 1,
+        5: 5,
+        6: 2,
+        7: 6,
+        8: 4,
+    }  # orientation: how it is stored
     stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -132,7 +140,7 @@ def test_broken_exif_is_ignored():
         (jpeg(1)[:-200], "damaged"),
         (jpeg(1)[: len(jpeg(1)) // 2], "damaged"),
         (encoded(make_picture(1, 7, 100), "PNG"), "7x100 pixels, a side under 8"),
-        # A header alone, of a picture that would unpack to 10 GB.
+        # Only the header of a picture that would unpack to 10 GB.
         (
             b"BM" + bytes(8) + b"\x36\0\0\0\x28\0\0\0\x50\xc3\0\0\x50\xc3\0\0\1\0\x18\0" + bytes(24),
             "50000x50000 pixels",
@@ -153,7 +161,7 @@ def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path, mode):
         "import resource, sys\nfrom pathlib import Path\nfrom smallvision.data.pictures.decoding import decode\n"
         "decode(Path(sys.argv[1]).read_bytes())\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    # A process takes over the peak of the one that starts it, unless there is another between.
+    # The peak of a process counts that of the one that starts it, unless there is another process between them.
     command = ["sh", "-c", '"$0" -c "$1" "$2"; true', sys.executable, code, str(path)]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert 200_000 < int(output) < 1_000_000  # kilobytes

@@ -1,4 +1,4 @@
-"""Pictures that need not fit into memory: the same results, whatever is kept."""
+"""Pictures need not fit into memory: the results are the same, however many are kept."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ import pytest
 
 from smallvision.core.errors import InputError
 from smallvision.data.pictures import loading
-from smallvision.data.pictures.batches import evaluation_batches, training_batches
+from smallvision.data.pictures.batches import evaluation_batches, fetcher
 from smallvision.data.pictures.decoding import to_input
 from smallvision.data.pictures.loading import Pictures, own_errors
 from smallvision.data.pictures.manifest import Entry
@@ -19,7 +19,7 @@ BYTES = SIZE * SIZE * 3
 
 @pytest.fixture
 def entries(tmp_path):
-    """Twelve pictures in `tmp_path`, and their rows of the manifest."""
+    """Write twelve pictures to `tmp_path`, and return their rows of the manifest."""
     rows = []
     for number in range(COUNT):
         entry = Entry("train", "cat", f"cat.{number}.jpg", "", hashlib.sha256(jpeg(number)).hexdigest(), "JPEG")
@@ -35,15 +35,13 @@ def test_whatever_is_kept_the_batches_are_the_same(tmp_path, entries, kept):
     pictures = Pictures(tmp_path, entries, SIZE, kept * BYTES)
     array = np.stack([to_input(jpeg(number), SIZE) for number in range(COUNT)])
     assert pictures.budget_used == kept * BYTES
-    for inputs in (pictures, pictures):  # the second time some come from memory
-        batches = training_batches(inputs, np.arange(COUNT), 5, seed=1).take(6)
-        expected = training_batches(array, np.arange(COUNT), 5, seed=1).take(6)
-        for (batch, labels), (right, right_labels) in zip(
-            batches.as_numpy_iterator(), expected.as_numpy_iterator(), strict=True
-        ):
-            assert np.array_equal(batch, right)
-            assert np.array_equal(labels, right_labels)
-        (batch, _), *_ = evaluation_batches(inputs, np.zeros(COUNT)).as_numpy_iterator()
+    shuffled = np.random.default_rng(1).permutation(COUNT)
+    for _ in range(2):  # the second time, some come from memory
+        batch, labels = fetcher(pictures, np.arange(COUNT))(shuffled)
+        expected, _ = fetcher(array, np.arange(COUNT))(shuffled)
+        assert np.array_equal(batch, expected)
+        assert np.array_equal(labels, shuffled)
+        (batch, _), *_ = evaluation_batches(pictures, np.zeros(COUNT)).as_numpy_iterator()
         assert np.array_equal(batch, array.astype(np.float32) / 255)
 
 
@@ -79,14 +77,14 @@ def test_other_errors_stay_what_they_are(tmp_path, entries):
         1 / 0  # noqa: B018
 
 
-def test_the_fingerprint_tells_all_that_the_pixels_depend_on(tmp_path, entries, monkeypatch):
-    fingerprints = {Pictures(tmp_path, entries, SIZE, budget).fingerprint for budget in (0, 5 * BYTES, 2**30)}
-    assert len(fingerprints) == 1
-    fingerprints.add(Pictures(tmp_path, entries, SIZE + 1).fingerprint)
-    fingerprints.add(Pictures(tmp_path, entries[::-1], SIZE).fingerprint)
-    fingerprints.add(Pictures(tmp_path, entries[1:], SIZE).fingerprint)
+def test_the_content_hash_tells_all_that_the_pixels_depend_on(tmp_path, entries, monkeypatch):
+    hashes = {Pictures(tmp_path, entries, SIZE, budget).content_hash for budget in (0, 5 * BYTES, 2**30)}
+    assert len(hashes) == 1
+    hashes.add(Pictures(tmp_path, entries, SIZE + 1).content_hash)
+    hashes.add(Pictures(tmp_path, entries[::-1], SIZE).content_hash)
+    hashes.add(Pictures(tmp_path, entries[1:], SIZE).content_hash)
     monkeypatch.setattr("PIL.__version__", "0")
-    fingerprints.add(Pictures(tmp_path, entries, SIZE).fingerprint)
+    hashes.add(Pictures(tmp_path, entries, SIZE).content_hash)
     monkeypatch.setattr("smallvision.data.pictures.decoding.__file__", __file__)
-    fingerprints.add(Pictures(tmp_path, entries, SIZE).fingerprint)
-    assert len(fingerprints) == 6
+    hashes.add(Pictures(tmp_path, entries, SIZE).content_hash)
+    assert len(hashes) == 6

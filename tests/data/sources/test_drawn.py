@@ -4,6 +4,7 @@ import zipfile
 from itertools import combinations
 
 import numpy as np
+import pytest
 
 from smallvision.data.pictures.decoding import decode
 from smallvision.data.sources.animals import SPECIES
@@ -42,11 +43,12 @@ def test_three_classes_in_class_folders(tmp_path):
         }
     draw_archive(tmp_path / "2.zip", {"cat": 1, "dog": 1})
     both = [zipfile.ZipFile(tmp_path / name) for name in ("1.zip", "2.zip")]
-    assert both[0].read("dog/0.jpg") == both[1].read("train/dog.0.jpg")  # the third changes nothing of the others
+    assert both[0].read("dog/0.jpg") == both[1].read("train/dog.0.jpg")  # the third class does not change the others
 
 
+@pytest.mark.slow
 def test_the_mean_colour_does_not_tell_the_species():
-    """Else a network would learn the paint, not the animal."""
+    """Otherwise a network would learn the paint and not the animal."""
     means = {
         species: np.array(
             [np.asarray(draw_picture(species, np.random.default_rng([3, n]))).mean((0, 1)) for n in range(60)]

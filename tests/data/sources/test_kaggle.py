@@ -4,6 +4,7 @@ Kaggle's client has one address for tests, port 7777 of this machine.
 """
 
 import json
+import sys
 
 import pytest
 
@@ -14,11 +15,23 @@ BY_HAND = "download train.zip yourself at https://www.kaggle.com/c/dogs-vs-cats/
 TOKEN = "a-token-of-the-test"
 
 
+def forget_client(monkeypatch) -> None:
+    """Make the next import of kagglehub look at the environment again: HOME, and whether tqdm shows its bars."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("kagglehub", "tqdm"):
+            monkeypatch.delitem(sys.modules, name)
+
+
 @pytest.fixture
 def kaggle(project: Project, tmp_path, monkeypatch):
     """Play Kaggle with a list of bodies; the last is sent again and again."""
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "KAGGLE_API_TOKEN", "KAGGLE_KERNEL_RUN_TYPE"):
         monkeypatch.delenv(name, raising=False)
+    # The source sets the last of these and TQDM_DISABLE itself; set here, they are taken back after the test.
+    for name, value in (("HOME", tmp_path), ("KAGGLE_API_ENVIRONMENT", "TEST"), ("KAGGLEHUB_VERBOSITY", "warning")):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    forget_client(monkeypatch)
     project.write_params("kaggle")
     bodies: list[bytes] = []
 
@@ -38,12 +51,13 @@ def kaggle(project: Project, tmp_path, monkeypatch):
     def play(*new_bodies: bytes, token: str | None = TOKEN, rules: bool = True):
         bodies[:] = new_bodies
         play.rules_accepted = rules
-        environment = {"KAGGLE_API_TOKEN": token} if token else {}
-        with serve(answer, port=7777) as server:
-            play.server = server
-            return project.fetch(HOME=str(tmp_path), KAGGLE_API_ENVIRONMENT="TEST", **environment)
+        if token:
+            monkeypatch.setenv("KAGGLE_API_TOKEN", token)
+        with serve(answer, port=7777):
+            return play.fetch()
 
     play.headers = {}
+    play.fetch = project.fetch
     return play
 
 
@@ -58,6 +72,16 @@ def test_the_labelled_pictures_arrive_every_time(kaggle, project: Project, tmp_p
         result = kaggle(data)
         assert (result.returncode, result.stderr) == (0, "")
         assert project.archive.read_bytes() == data
+
+
+def test_the_stage_keeps_the_client_quiet(kaggle, project: Project, tmp_path, monkeypatch):
+    data = write_zip(tmp_path / "a.zip", kaggle_members(3)).read_bytes()
+    for name in ("KAGGLEHUB_VERBOSITY", "TQDM_DISABLE"):
+        monkeypatch.delenv(name)
+    kaggle.fetch = lambda: project.run("stages.fetch", "data/raw/archive.zip")
+    result = kaggle(data)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert project.archive.read_bytes() == data
 
 
 def test_no_token(kaggle):

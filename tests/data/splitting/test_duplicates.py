@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from smallvision.data.sources.drawn import draw_picture
-from smallvision.data.splitting.duplicates import Fingerprint, fingerprint, group_duplicates
+from smallvision.data.splitting.duplicates import Appearance, appearance_of, group_duplicates
 
 PICTURES = [draw_picture(("cat", "dog")[n % 2], np.random.default_rng([9, n])) for n in range(30)]
 
@@ -32,7 +32,7 @@ def recompressed(image: Image.Image) -> Image.Image:
 )
 def test_every_changed_copy_is_found_and_nothing_else(change):
     pictures = [*PICTURES, *(change(image) for image in PICTURES)]
-    groups = group_duplicates([fingerprint(image) for image in pictures])
+    groups = group_duplicates([appearance_of(image) for image in pictures])
     assert groups == [[index, index + len(PICTURES)] for index in range(len(PICTURES))]
 
 
@@ -40,19 +40,19 @@ def test_a_copy_of_a_copy_belongs_to_the_first():
     hashes = np.zeros((4, 2, 4), np.uint64)
     hashes[:, 1] = ~np.uint64(0)  # the mirror images are far away
     hashes[1, 0, 0] = 2**20 - 1  # 20 bits from the first
-    hashes[2, 0, 0] = 2**40 - 1  # 20 from the second, 40 from the first
-    hashes[3, 0, 3] = ~np.uint64(0)  # 64 from each
-    prints = [Fingerprint(each, np.ones((8, 8, 3), np.float32)) for each in hashes]
-    assert group_duplicates(prints) == [[0, 1, 2]]
-    assert group_duplicates([prints[index] for index in (0, 2, 1, 3)]) == [[0, 1, 2]]
+    hashes[2, 0, 0] = 2**40 - 1  # 20 bits from the second, 40 from the first
+    hashes[3, 0, 3] = ~np.uint64(0)  # 64 bits from each
+    appearances = [Appearance(each, np.ones((8, 8, 3), np.float32)) for each in hashes]
+    assert group_duplicates(appearances) == [[0, 1, 2]]
+    assert group_duplicates([appearances[index] for index in (0, 2, 1, 3)]) == [[0, 1, 2]]
 
 
 def test_plain_pictures_of_other_colours_are_no_copies():
     colours = ["red", "green", "blue", "white", "yellow", "magenta"]
-    assert group_duplicates([fingerprint(Image.new("RGB", (60, 60), colour)) for colour in colours]) == []
+    assert group_duplicates([appearance_of(Image.new("RGB", (60, 60), colour)) for colour in colours]) == []
     first = PICTURES[0]
     swapped = Image.merge("RGB", first.split()[::-1])
-    assert group_duplicates([fingerprint(first), fingerprint(swapped)]) == []
+    assert group_duplicates([appearance_of(first), appearance_of(swapped)]) == []
 
 
 def test_parts_on_a_white_belt_are_no_copies():
@@ -64,4 +64,4 @@ def test_parts_on_a_white_belt_are_no_copies():
         colour = tuple(rng.integers(0, 200, 3).tolist())
         ImageDraw.Draw(picture).ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
         pictures.append(picture)
-    assert group_duplicates([fingerprint(picture) for picture in pictures]) == []
+    assert group_duplicates([appearance_of(picture) for picture in pictures]) == []

@@ -1,30 +1,18 @@
-"""From two classes to many, balanced or not: labels, weights, and every kind of recipe."""
+"""From two classes to many, with any names, through every stage and every kind of recipe."""
 
 import csv
 import json
 import unicodedata
-from functools import partial
 
-import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score
 
 from smallvision.core.errors import InputError
-from smallvision.core.params import Augment
 from smallvision.data.sources.archives import open_pictures
-from smallvision.training.balance import balanced_weights, weigher
-from smallvision.training.checkpoints import Checkpoints
-from smallvision.training.fitting import fit
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, write_zip
-from tests.training.test_checkpoints import assert_equal, end_after
-from tests.training.test_fitting import tiny
-from tests.training.test_transfer import make_base
+from tests.training.helpers import make_base
 
-OPTIONS = {"batch_size": 8, "lr": 1e-3, "seed": 7, "precision": "float32"}
 SHARES = "train: 0.6, validation: 0.2, test: 0.2"
 
 
@@ -32,82 +20,6 @@ def class_folders(counts):
     """Class folders with these many pictures of each class."""
     numbers = iter(range(10_000))
     return {f"{label}/{n}.jpg": jpeg(next(numbers)) for label, count in counts.items() for n in range(count)}
-
-
-def unbalanced(counts):
-    """Noise of another brightness for each class, and its labels."""
-    labels = np.repeat(np.arange(len(counts)), counts)
-    noise = np.random.default_rng(3).integers(0, 90, (len(labels), 46, 46, 3))
-    return (noise + labels[:, None, None, None] * (150 // (len(counts) - 1))).astype(np.uint8), labels
-
-
-def test_balanced_weights_make_every_class_count_alike():
-    labels = np.repeat([0, 1, 2], [30, 15, 5])
-    weights = balanced_weights(labels)
-    assert weights == pytest.approx({0: 50 / 90, 1: 50 / 45, 2: 50 / 15})
-    assert sum(weights[label] for label in labels) == pytest.approx(len(labels))
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_a_mixed_pictures_loss_is_the_mean_of_its_classes_weighted_losses(classes):
-    rng = np.random.default_rng(4)
-    weights = dict(enumerate(rng.uniform(0.2, 3, classes).tolist()))
-    probabilities = rng.dirichlet(np.ones(classes), 20)
-    shares = np.vstack([np.eye(classes), rng.dirichlet(np.ones(classes), 20 - classes)])
-    expected = (-shares * np.log(probabilities) @ [weights[index] for index in range(classes)]).mean()
-    # As the two networks give and take them: one unit, or one a class.
-    loss = keras.losses.BinaryCrossentropy() if classes == 2 else keras.losses.CategoricalCrossentropy()
-    given_labels = tf.constant(shares[:, 1:] if classes == 2 else shares, tf.float32)
-    predicted = tf.constant(probabilities[:, 1:] if classes == 2 else probabilities, tf.float32)
-    _, labels, weight = weigher(weights)(tf.zeros(20), given_labels)
-    assert float(loss(labels, predicted, sample_weight=weight)) == pytest.approx(expected, rel=1e-4)
-
-
-def train(counts=(16, 5, 3), folder=None, validation=None, **options):
-    return fit(
-        partial(tiny, len(counts), 0.5),
-        unbalanced(counts),
-        validation or unbalanced([4] * len(counts)),
-        checkpoints=folder and Checkpoints(folder),
-        **{"epochs": 2} | OPTIONS | options,
-    )
-
-
-@pytest.mark.slow
-def test_with_balanced_weights_the_validation_accuracy_is_the_balanced_one():
-    counts = (20, 4)
-    validation = unbalanced((10, 2))
-    weights = balanced_weights(unbalanced(counts)[1])
-    result = train(counts, validation=validation, class_weight=weights, epochs=1)
-    predicted = result.model.predict(validation[0] / np.float32(255), verbose=0)[:, 0] > 0.5
-    assert result.history[0]["val_acc"] == pytest.approx(balanced_accuracy_score(validation[1], predicted), abs=1e-4)
-    assert result.history[0]["val_acc"] != pytest.approx(np.mean(validation[1] == predicted), abs=1e-4)
-
-
-@pytest.mark.parametrize("counts", [(20, 4), pytest.param((16, 5, 3), marks=pytest.mark.slow)])
-def test_weights_of_one_change_nothing_and_others_do(counts):
-    plain = train(counts)
-    same = train(counts, class_weight=dict.fromkeys(range(len(counts)), 1.0))
-    other = train(counts, class_weight=balanced_weights(unbalanced(counts)[1]))
-    assert [row["loss"] for row in plain.history] == pytest.approx([row["loss"] for row in same.history], rel=1e-5)
-    assert plain.history[1]["val_loss"] != other.history[1]["val_loss"]
-
-
-@pytest.mark.slow
-def test_a_class_without_weight_is_not_learned():
-    """One step of a network that would otherwise learn the first class: its bias stays."""
-    before = train(epochs=1, lr=1e-12).model.layers[-1].bias.numpy()
-    after = train(epochs=1, class_weight={0: 1e-12, 1: 1.0, 2: 1.0}).model.layers[-1].bias.numpy()
-    plain = train(epochs=1).model.layers[-1].bias.numpy()
-    assert (after - before)[0] < 0 < (plain - before)[0]
-
-
-@pytest.mark.slow
-def test_a_weighted_training_goes_on_to_the_same_end(tmp_path):
-    options = {"augment": Augment(flip=True, mixup=0.2), "class_weight": {0: 0.5, 1: 1.5, 2: 2.5}}
-    whole = train(**options)
-    end_after(1, lambda: train(folder=tmp_path, **options))
-    assert_equal(train(folder=tmp_path, **options), whole)
 
 
 ODD = [
@@ -141,7 +53,7 @@ def test_odd_class_names_go_through_every_stage(project: Project):
         assert (result.returncode, result.stderr) == (0, "")
     assert classes_in_the_table(project) == set(ODD)
     picture = next((project.pictures / "test/-rf").iterdir())
-    answer = project.run("smallvision.commands.predict", "--model", "model.tflite", "--json", "--", str(picture))
+    answer = project.call("smallvision.commands.predict", "--model", "model.tflite", "--json", "--", str(picture))
     assert set(json.loads(answer.stdout)["probabilities"]) == set(ODD)
 
 
@@ -210,26 +122,22 @@ RECIPES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_takes_three_unbalanced_classes(project: Project, tmp_path, name):
+def test_every_recipe_takes_three_unbalanced_classes(project: Project, tmp_path, monkeypatch, name):
     text = PARAMS.replace("train: 4, validation: 2, test: 2", SHARES)
     text = text.replace("baseline: {{epochs: 1}}", f"baseline: {{{{{RECIPES[name]}}}}}") + "class_weights: balanced\n"
     project.write_params(text=text)
     make_base().save(project.folder / "base.keras")
     write_zip(project.archive, class_folders({"cat": 20, "dog": 10, "emu": 5}))
-    stages = [
-        ("stages.split", "data/raw/archive.zip", "data/pictures"),
-        ("stages.train", "data/pictures", "model.keras", "train.json", "history.csv"),
-        ("stages.evaluate", "model.keras", "train.json", "data/pictures", "test.json", "plots"),
-    ]
-    for command in stages:
-        result = project.run(*command, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for stage in (project.split, project.train, project.evaluate):
+        result = stage()
         assert (result.returncode, result.stderr) == (0, "")
     metrics = json.loads((project.folder / "test.json").read_text())
     assert metrics["n"] == 7
     assert 0 <= metrics["balanced_acc"] <= 1
     assert classes_in_the_table(project) == {"cat", "dog", "emu"}
     picture = next((project.pictures / "test/emu").iterdir())
-    answer = project.run("smallvision.commands.predict", "--model", "model.tflite", "--json", str(picture))
+    answer = project.call("smallvision.commands.predict", "--model", "model.tflite", "--json", str(picture))
     assert set(json.loads(answer.stdout)["probabilities"]) == {"cat", "dog", "emu"}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smallvision.training.tensorboard import log_to
+from smallvision.training.reports import log_to_tensorboard
 from tests.conftest import PARAMS, Project, kaggle_members, write_zip
 
 
@@ -20,8 +20,8 @@ def logged(folder):
 
 def test_every_epoch_is_logged_once(tmp_path):
     rows = [{"acc": 0.5, "loss": 0.75}, {"acc": 0.625, "loss": 0.5}]
-    log_to(tmp_path)(rows[:1])
-    log_to(tmp_path)(rows)  # of another process, which goes on
+    log_to_tensorboard(tmp_path)(rows[:1])
+    log_to_tensorboard(tmp_path)(rows)  # of another process, which goes on
     assert logged(tmp_path) == {"acc": [(1, 0.5), (2, 0.625)], "loss": [(1, 0.75), (2, 0.5)]}
 
 

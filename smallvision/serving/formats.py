@@ -1,0 +1,201 @@
+"""A trained network in the formats of other programs. Each is compared with Keras before it is put in place.
+
+Each format takes float32 RGB in [0, 255], `(n, size, size, 3)`, and returns the probability of each class, or for
+`features` the vector of `network_parts.to_features`. Class names and facts about the model are inside.
+"""
+
+import json
+import shutil
+import warnings
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smallvision.core.errors import InputError, UserError
+from smallvision.core.files import replacing
+from smallvision.models.facts import ModelFacts
+from smallvision.models.inference import predict_probabilities, run_model
+from smallvision.models.litert import Network, convert, deployable, from_bytes, label_lines, require_near, write_litert
+from smallvision.models.quiet_tensorflow import stderr_put_aside
+from smallvision.serving.inputs import find
+from smallvision.serving.prediction import decoded
+
+if TYPE_CHECKING:
+    import keras
+
+# Each format with the ending of its file; a SavedModel is a folder.
+FORMATS = {"saved_model": "", "litert": ".tflite", "litert_int8": ".tflite", "onnx": ".onnx", "features": ".tflite"}
+COMPARED = 16  # pictures of noise on which a format is compared with Keras
+REPRESENTATIVE = 200  # pictures on which int8's ranges are measured, and as many others on which it is compared
+INT8_TOLERANCE = 0.05  # mean difference of a probability
+INT8_AGREEMENT = 0.9  # share of pictures that keep their class
+FEATURES_TOLERANCE = 1e-3  # difference of a feature, as a share of the largest
+
+
+def export(kind: str, network: "keras.Model", facts: ModelFacts, output: Path, pictures: Path) -> str:
+    """Write the model in another format and return a sentence about how near it is to Keras.
+
+    Args:
+        kind: a key of `FORMATS`.
+        network: a network that `train` saved.
+        facts: what is known about it.
+        output: the file or folder to write.
+        pictures: folder of pictures on which int8's ranges are measured.
+
+    Raises:
+        UserError: the network cannot be converted, computes something else then, or a picture cannot be read.
+    """
+    if kind == "litert_int8":
+        return export_int8(network, facts, output, pictures)
+    shape = (COMPARED, facts.image_size, facts.image_size, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    writers = {
+        "litert": export_litert,
+        "features": export_features,
+        "onnx": export_onnx,
+        "saved_model": export_saved_model,
+    }
+    return writers[kind](network, facts, output, noise)
+
+
+def export_litert(network: "keras.Model", facts: ModelFacts, output: Path, pictures: np.ndarray) -> str:
+    """Write the network for LiteRT in float32."""
+    expected = predict_probabilities(network, pictures)
+    content = convert(deployable(network))
+    found = compare(_run_one_by_one(content, pictures, output), expected, output)
+    write_litert(output, content, facts)
+    return found
+
+
+def export_int8(network: "keras.Model", facts: ModelFacts, output: Path, folder: Path) -> str:
+    """Write the network for LiteRT in int8. Half of the pictures serve to measure ranges, the others to compare."""
+    chosen = representative_pictures(folder, facts.image_size)
+    ranges, shown = chosen[::2], chosen[1::2] if len(chosen) > 1 else chosen
+    expected = predict_probabilities(network, shown)
+    content = convert(deployable(network), ranges)
+    found = compare_int8(_run_one_by_one(content, shown, output), expected, output)
+    write_litert(output, content, facts)
+    return found
+
+
+def _run_one_by_one(content: bytes, pictures: np.ndarray, output: Path) -> np.ndarray:
+    lite = Network(content, str(output))
+    return np.concatenate([lite.probabilities(picture[np.newaxis]) for picture in pictures])
+
+
+def export_saved_model(network: "keras.Model", facts: ModelFacts, output: Path, pictures: np.ndarray) -> str:
+    """Write a SavedModel. Its signature `serving_default` returns `probabilities` and `classes`."""
+    expected = predict_probabilities(network, pictures)
+    part = output.with_name(f"part-{output.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        found = compare(_write_saved_model(part, network, facts, pictures), expected, output)
+        part.rename(output)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return found
+
+
+def _write_saved_model(path: Path, network: "keras.Model", facts: ModelFacts, pictures: np.ndarray) -> np.ndarray:
+    """Write the folder and return the probabilities that it gives for `pictures`."""
+    import keras
+    import tensorflow as tf
+
+    model, names = deployable(network), tf.constant(facts.classes)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default",
+        lambda picture: {"probabilities": model(picture, training=False), "classes": names},
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "picture")],
+    )
+    archive.write_out(path, verbose=False)
+    extra = path / "assets.extra"  # the place for files that a program adds to a SavedModel
+    extra.mkdir()
+    (extra / "labels.txt").write_text(label_lines(facts), encoding="utf-8")
+    (extra / "model.json").write_text(json.dumps(asdict(facts), indent=1) + "\n", encoding="utf-8")
+    signature = tf.saved_model.load(path).signatures["serving_default"]
+    probabilities: np.ndarray = signature(picture=tf.constant(pictures, tf.float32))["probabilities"].numpy()
+    return probabilities
+
+
+def export_onnx(network: "keras.Model", facts: ModelFacts, output: Path, pictures: np.ndarray) -> str:
+    """Write an ONNX file with the class names and the facts as JSON in its metadata, `classes` and `card`."""
+    import keras
+    import onnx
+    import onnxruntime
+
+    expected = predict_probabilities(network, pictures)
+    model = deployable(network)
+    signature = [keras.InputSpec("float32", (None, *model.input_shape[1:]), name="picture")]
+    with replacing(output) as part:
+        with warnings.catch_warnings(), stderr_put_aside():
+            warnings.simplefilter("ignore", FutureWarning)  # tf2onnx uses np.object, which NumPy warns about
+            model.export(part, format="onnx", verbose=False, input_signature=signature)
+        content = onnx.load(part)
+        onnx.helper.set_model_props(content, {"classes": json.dumps(facts.classes), "card": json.dumps(asdict(facts))})
+        onnx.save(content, part)
+        session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+        (probabilities,) = session.run(None, {session.get_inputs()[0].name: pictures.astype(np.float32)})
+        return compare(np.asarray(probabilities), expected, output)
+
+
+def export_features(network: "keras.Model", facts: ModelFacts, output: Path, pictures: np.ndarray) -> str:
+    """Write the part of the network that makes features, for LiteRT."""
+    from smallvision.evaluation.network_parts import to_features
+
+    model = to_features(network)
+    content = convert(from_bytes(model))
+    lite, expected = Network(content, str(output)), run_model(model, pictures)
+    found = np.concatenate([lite.outputs(picture[np.newaxis]) for picture in pictures])
+    difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    if not difference <= FEATURES_TOLERANCE:
+        raise InputError(
+            f"{output}: features differ from Keras' by up to {difference:.2g} of the largest, "
+            f"more than {FEATURES_TOLERANCE:g}; choose another `backbone`"
+        )
+    write_litert(output, content, replace(facts, features=expected.shape[1]))
+    return f"{expected.shape[1]} numbers a picture, differ from Keras' by {difference:.1g} of the largest at most"
+
+
+def representative_pictures(folder: Path, image_size: int) -> np.ndarray:
+    """Read up to twice `REPRESENTATIVE` pictures, spread evenly over a folder: uint8 `(n, size, size, 3)`.
+
+    Raises:
+        UserError: there is no such folder, or a picture cannot be read.
+    """
+    names = find([str(folder)], allow_urls=False)
+    chosen = np.linspace(0, len(names) - 1, min(2 * REPRESENTATIVE, len(names))).astype(int)
+    pictures = []
+    for name, picture in decoded([names[index] for index in chosen], image_size):
+        if isinstance(picture, UserError):
+            raise type(picture)(f"{name}: {picture}")
+        pictures.append(picture)
+    return np.stack(pictures)
+
+
+def compare(found: np.ndarray, expected: np.ndarray, output: Path) -> str:
+    """Compare the probabilities of a float32 format with those of Keras, and say how near they are.
+
+    Raises:
+        InputError: a probability differs by more than the tolerance.
+    """
+    return f"differs from Keras by {require_near(found, expected, str(output), 'format'):.1g} at most"
+
+
+def compare_int8(found: np.ndarray, expected: np.ndarray, output: Path) -> str:
+    """Compare the probabilities of the int8 format with those of Keras, and say how near they are.
+
+    Raises:
+        InputError: too many pictures change their class, or the probabilities differ too much.
+    """
+    differences = np.abs(found - expected)
+    same = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    if not (differences.mean() <= INT8_TOLERANCE and same >= INT8_AGREEMENT):
+        raise InputError(
+            f"{output}: in int8 {same:.1%} of {len(found)} pictures keep their class, and probabilities differ by "
+            f"{differences.mean():.2g} on average; use --format litert"
+        )
+    return f"{same:.1%} of {len(found)} pictures keep their class, mean difference {differences.mean():.1g}"

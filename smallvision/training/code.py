@@ -1,0 +1,36 @@
+"""What counts as the same code: the files that `dvc.yaml` names as dependencies of a stage.
+
+Checkpoints, kept features, learning curves and sweeps all ask here, so an edit that makes DVC run a stage again is an
+edit that makes their earlier results unusable, and no other edit is.
+"""
+
+import hashlib
+from pathlib import Path
+
+import ruamel.yaml
+
+import smallvision
+
+ROOT = Path(smallvision.__file__).parent.parent  # the folder of dvc.yaml
+
+
+def code_paths(stage: str) -> list[str]:
+    """Return the files and folders of code that a stage depends on, relative to the folder of `dvc.yaml`.
+
+    Those are its `deps` without the ones that another stage writes.
+    """
+    stages = ruamel.yaml.YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    entries = [entry for each in stages.values() for key in ("outs", "metrics", "plots") for entry in each.get(key, [])]
+    written = {name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)}
+    return [dep for dep in stages[stage]["deps"] if dep not in written]
+
+
+def code_of(stage: str) -> str:
+    """Return the SHA-256 of all Python files that a stage depends on."""
+    digest = hashlib.sha256()
+    for name in code_paths(stage):
+        path = ROOT / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(ROOT).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()

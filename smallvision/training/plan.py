@@ -1,0 +1,94 @@
+"""The plan of a training: everything that the parameters decide about it, typed, without TensorFlow."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from smallvision.core.params import OF_BACKBONES, Augment, Params, Recipe
+from smallvision.models import backbones
+
+Device = Literal["auto", "cpu", "gpu"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained. A training, and each of the two phases of fine-tuning, follows one plan.
+
+    What belongs to the whole training is read from `recipe`, whose docstring explains it. The other fields are the
+    values that are derived from several parameters, or that differ between the two phases of fine-tuning.
+
+    Attributes:
+        name: the recipe's key in `params.yaml`.
+        recipe: the recipe.
+        image_size: side of the network's square input, pixels.
+        epochs: passes over the training pictures.
+        batch_size: pictures in each training step.
+        lr: step size.
+        augment: random changes of the training pictures; None: they are trained on as they are.
+        seed: of the weights, the order of the pictures, dropout and augmentation.
+        train_limit: how many training pictures of each class are used; None: all.
+        balance_classes: whether all classes count alike, however many pictures they have.
+        precision: `auto` until `hardware.settle` has replaced it by one of the other two.
+        device: likewise.
+    """
+
+    name: str
+    recipe: Recipe
+    image_size: int
+    epochs: int
+    batch_size: int
+    lr: float
+    augment: Augment | None = None
+    seed: int = 0
+    train_limit: int | None = None
+    balance_classes: bool = False
+    precision: Precision = "float32"
+    device: Device = "auto"
+
+    def second_phase(self) -> "Plan | None":
+        """Return the plan by which unfrozen layers of a base are trained further; None: there are none."""
+        recipe = self.recipe
+        if recipe.unfreeze is None or recipe.finetune_lr is None or recipe.finetune_epochs is None:
+            return None
+        return replace(self, lr=recipe.finetune_lr, epochs=recipe.finetune_epochs)
+
+    def facts(self) -> dict[str, object]:
+        """Return the whole plan as JSON takes it, for the name of a training's checkpoints."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        augment = self.augment.model_dump(mode="json") if self.augment else None
+        return plain | {"recipe": self.recipe.model_dump(mode="json"), "augment": augment}
+
+    def parameters(self) -> dict[str, object]:
+        """Return what the model's card says of the training: the values in use, without those of no effect here."""
+        without = {"network"} if self.recipe.backbone else set(OF_BACKBONES)
+        recipe = self.recipe.model_dump(mode="json", exclude=without)
+        own = self.facts()
+        return recipe | {name: own[name] for name in own if name not in ("name", "recipe")}
+
+
+def resolve(params: Params) -> Plan:
+    """Return the plan that the parameters ask for.
+
+    Raises:
+        ParameterError: the recipe's base or its weights cannot be found.
+    """
+    recipe = params.recipes[params.recipe]
+    image_size = recipe.image_size
+    if recipe.backbone:
+        backbones.require_known(recipe.backbone, recipe.weights)
+        image_size = image_size or backbones.default_image_size(recipe.backbone)
+    return Plan(
+        name=params.recipe,
+        recipe=recipe,
+        image_size=image_size or params.image_size,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size or params.batch_size,
+        lr=recipe.lr or params.lr,
+        augment=recipe.augment,
+        seed=params.seed,
+        train_limit=params.train_limit,
+        balance_classes=params.class_weights == "balanced",
+        # A pretrained base computes in the arithmetic that its weights are kept in.
+        precision="float32" if recipe.backbone else params.precision,
+        device=params.device,
+    )
