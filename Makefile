@@ -45,7 +45,7 @@ bench: setup
 
 # A web page on this machine: drop a picture, see what the network says. `make demo PORT=9000` for another port.
 demo: setup-demo
-	python -m smallvision.demo $(if $(PORT),--port $(PORT))
+	smallvision demo $(if $(PORT),--port $(PORT))
 
 # setup-s3 is for a DVC remote on S3, setup-sweep for searches: see docs/howto.md.
 setup-demo setup-s3 setup-sweep: setup-%: .venv/installed-%

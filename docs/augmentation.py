@@ -1,6 +1,7 @@
-"""Draws `augmentation.png`: what the recipe `augmented` makes of drawn pictures in its first epochs.
+"""Draw `augmentation.png`: what the first epochs of the recipe `augmented` make of drawn pictures.
 
-Run from the project's root, `python -m docs.augmentation`. The train stage draws the same of its own pictures.
+Run it from the project's root with `python -m docs.augmentation`. The train stage draws the same sheet of its own
+pictures.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ from PIL import Image
 
 from smallvision.core.params_file import read_params
 from smallvision.data.sources.drawn import DRAWN, draw_picture
-from smallvision.training.preview import augmented_views, draw_augmentation
+from smallvision.training.preview import augmented_views, draw_views
 
 SIZE, EPOCHS = 150, 6
 TARGET = Path("docs/augmentation.png")
@@ -18,7 +19,7 @@ TARGET = Path("docs/augmentation.png")
 
 def main() -> None:
     params = read_params()
-    options = params.recipes["augmented"].augment
+    recipe = params.recipes["augmented"]
     captions = [f"{species}.{number}" for species in DRAWN for number in range(2)]
     pictures = np.stack(
         [
@@ -27,8 +28,8 @@ def main() -> None:
             for number in range(2)
         ]
     )
-    views = augmented_views(pictures, np.arange(4), 4, options, params.seed, EPOCHS)
-    draw_augmentation(TARGET, views, captions)
+    views = augmented_views(pictures, np.arange(4), 4, recipe.augment, params.seed, EPOCHS)
+    draw_views(TARGET, views, captions)
     Image.open(TARGET).convert("RGB").quantize(128).save(TARGET, optimize=True)
 
 

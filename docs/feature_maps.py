@@ -1,6 +1,6 @@
-"""Draws `feature_maps.png`: what each layer of the trained convnet makes of one picture.
+"""Draw `feature_maps.png`: what each layer of the trained convnet makes of one picture.
 
-Run from the project's root after `dvc repro`, `python -m docs.feature_maps`.
+Run it from the project's root with `python -m docs.feature_maps`, after `dvc repro`.
 """
 
 import io
@@ -14,6 +14,7 @@ from smallvision.core.errors import InputError, run
 from smallvision.data.pictures.decoding import to_input
 from smallvision.data.sources.drawn import DRAWN, SEED, SPECIES, draw_picture
 from smallvision.models.facts import ModelFacts, read_facts
+from smallvision.models.inference import predict_probabilities
 from smallvision.models.keras_file import load_model
 from smallvision.models.quiet_tensorflow import import_tensorflow
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     import keras
 
 MODEL = Path("data/models/model.keras")
-SIDE, GAP, MAPS, TEXT = 108, 4, 8, 150  # pixels; maps of a layer
-NUMBER = DRAWN["cat"] + 9  # cat.2009: the archive ends before it, so no training has seen it
+SIDE, GAP, TEXT = 108, 4, 150  # pixels: side of a tile, space between two tiles, width of the text
+MAPS = 8  # how many maps of a layer are drawn
+NUMBER = DRAWN["cat"] + 9  # cat.2009 comes after the archive's last cat, so no training has seen it
 
 
 def draw_cat(image_size: int) -> np.ndarray:
@@ -42,14 +44,14 @@ def find_convnet(model: "keras.Model") -> "keras.Model | None":
 
 
 def feature_maps(model: "keras.Model", picture: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what each layer with feature maps puts out.
+    """Return the output of each layer that makes feature maps.
 
     Args:
         model: a convnet trained from scratch.
         picture: uint8 `(size, size, 3)`.
 
     Returns:
-        By the layer's kind and number, from the picture upwards: float32 `(height, width, channels)`.
+        float32 `(height, width, channels)` for each layer, in the network's order, under its kind and number.
     """
     import keras
 
@@ -66,7 +68,7 @@ def strongest(maps: np.ndarray, count: int) -> list[int]:
 
 
 def draw_sheet(picture: np.ndarray, layers: dict[str, np.ndarray], answer: str) -> Image.Image:
-    """Draw a row a layer: its strongest maps, each from black (0) to white (its own maximum)."""
+    """Draw a row for each layer with its strongest maps, each from black (0) to white (its own maximum)."""
     step = SIDE + GAP
     sheet = Image.new("RGB", (TEXT + step * MAPS - GAP, step * (1 + len(layers)) - GAP), "white")
     canvas = ImageDraw.Draw(sheet)
@@ -75,7 +77,7 @@ def draw_sheet(picture: np.ndarray, layers: dict[str, np.ndarray], answer: str) 
         canvas.text((0, row * step + SIDE // 2 - 24), heading, "black", ImageFont.load_default(16))
         canvas.multiline_text((0, row * step + SIDE // 2), text, "black", ImageFont.load_default(13), spacing=3)
         for column, tile in enumerate(tiles):
-            # A small map's own pixels are to be seen.
+            # The pixels of a small map stay visible as squares.
             method = Image.Resampling.BOX if tile.width > SIDE else Image.Resampling.NEAREST
             sheet.paste(tile.resize((SIDE, SIDE), method), (TEXT + column * step, row * step))
 
@@ -93,22 +95,22 @@ def _empty(maps: np.ndarray) -> int:
     return int((~maps.any(axis=(0, 1))).sum())
 
 
-def describe(card: ModelFacts, predicted: np.ndarray) -> str:
-    """Say in words what the network takes the picture for."""
+def describe(facts: ModelFacts, predicted: np.ndarray) -> str:
+    """Return the class that the network names, and its probability, as text."""
     best = int(predicted.argmax())
-    return f"the network's answer: {card.classes[best]}, {predicted[best]:.1%}"
+    return f"the network's answer: {facts.classes[best]}, {predicted[best]:.1%}"
 
 
 def main() -> None:
-    card = read_facts(MODEL)
+    facts = read_facts(MODEL)
     import_tensorflow()
-    model = load_model(MODEL, card)
+    model = load_model(MODEL, facts)
     convnet = find_convnet(model)
     if not convnet:
-        raise InputError(f"{MODEL}: the recipe {card.recipe} has another network; train `baseline` first")
-    picture = draw_cat(card.image_size)
-    predicted = probabilities(model, picture[None])[0]
-    sheet = draw_sheet(picture, feature_maps(convnet, picture), describe(card, predicted))
+        raise InputError(f"{MODEL}: the recipe {facts.recipe} has another network; train `baseline` first")
+    picture = draw_cat(facts.image_size)
+    predicted = predict_probabilities(model, picture[None])[0]
+    sheet = draw_sheet(picture, feature_maps(convnet, picture), describe(facts, predicted))
     sheet.quantize(160).save("docs/feature_maps.png", optimize=True)
 
 

@@ -1,7 +1,7 @@
-"""Writes `parameters.md`: every key of `params.yaml`, from its schema and from the comments in the file.
+"""Write `parameters.md`: every key of `params.yaml`, from its schema and from the comments in the file.
 
-Run from the project's root, `python -m docs.parameters`. The schema says what a value may be; the first comment that
-stands beside the key, in any recipe, or else the one beside its section, says what it means.
+Run it from the project's root with `python -m docs.parameters`. The schema says what a value may be. The meaning is the
+first comment that stands beside the key in any recipe, or else the comment beside its section.
 """
 
 import json
@@ -19,13 +19,13 @@ TARGET = Path("docs/parameters.md")
 HEADER = """\
 # Every parameter
 
-Made by `python -m docs.parameters` from `params.yaml` and [smallvision/params.py](../smallvision/params.py); a test
-compares. A value outside its range, a misspelled key and a missing one end a stage with exit code 2 and one line that
-names the key.
+`python -m docs.parameters` makes this page from `params.yaml` and
+[smallvision/core/params.py](../smallvision/core/params.py), and a test checks that it is up to date. A value outside
+its range, a misspelled key and a missing one end a stage with exit code 2 and one line that names the key.
 
 `dvc exp run -S KEY=VALUE` changes a key for one experiment: `-S lr=3e-4`, `-S split.train=500`,
-`-S recipes.augmented.dropout=0.3`. DVC accepts keys that stand in `params.yaml` only; of a recipe that lacks one, write
-the line into the file.
+`-S recipes.augmented.dropout=0.3`. DVC accepts only keys that stand in `params.yaml`; if a recipe lacks a key, write
+the line into the file first.
 """
 
 Schema = dict[str, Any]
@@ -33,7 +33,7 @@ Meanings = dict[str, str]
 
 
 def read_meanings(path: Path = Path("params.yaml")) -> Meanings:
-    """Return the comment beside each key, by its path, where a recipe's name is `NAME`."""
+    """Return the comment beside each key under the key's path, in which `NAME` stands for the recipe's name."""
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
 
@@ -56,7 +56,7 @@ def read_meanings(path: Path = Path("params.yaml")) -> Meanings:
 
 
 def sections(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Yield each section's path, empty or with a dot at its end, and its schema."""
+    """Yield the path of each section, which is empty or ends with a dot, and the section's schema."""
 
     def walk(section: Schema, path: str) -> Iterator[tuple[str, Schema]]:
         yield path, section
@@ -84,7 +84,7 @@ def describe_values(schema: Schema) -> str:
         "boolean": "`true`, `false`",
         "null": "`null`",
     }[schema["type"]]
-    # Of a type with a validator of its own, pydantic keeps the limits under its own names.
+    # If a type has a validator of its own, pydantic keeps the limits under its own names and not under JSON Schema's.
     for names, text in (
         (("minimum", "ge"), "from"),
         (("exclusiveMinimum", "gt"), "above"),
@@ -109,7 +109,7 @@ def render(meanings: Meanings) -> str:
         parts.append("| key | values | if left out | meaning, unit |\n|---|---|---|---|")
         fields = getattr(params, section["title"]).model_fields
         for key, each in section["properties"].items():
-            # A validator that takes whatever comes says nothing to the schema; the annotation does.
+            # If a validator takes any value, the schema does not say what is meant; the annotation does.
             known = each.keys() & {"type", "anyOf", "$ref", "enum"}
             values = describe_values(each if known else TypeAdapter(fields[key].annotation).json_schema())
             default = "an error" if key in section.get("required", []) else f"`{_written(each['default'])}`"
@@ -124,7 +124,7 @@ def render(meanings: Meanings) -> str:
 
 
 def _written(value: object) -> str:
-    """As it stands in YAML."""
+    """Return a value as it stands in YAML."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

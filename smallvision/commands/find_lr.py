@@ -95,7 +95,7 @@ def measure_losses(plan: Plan, folder: Path, steps: int) -> tuple[np.ndarray, np
         columns = label_columns(labels, network.output_shape[-1])
         augment = None if plan.recipe.backbone else plan.augment
         found = training_batches(examples, columns, plan.batch_size, plan.seed, augment)
-        if plan.balance_classes:
+        if plan.class_weights == "balanced":
             found = found.map(weigher(balanced_weights(labels)))
         batches = iter(islice(found, steps))
 

@@ -201,7 +201,7 @@ def _batches(
         ),
         evaluation_batches(held_out, label_columns(held_out_labels, units)),
     )
-    if not plan.balance_classes:
+    if plan.class_weights == "none":
         return batches
     weigh = weigher(balanced_weights(labels))
     return batches[0].map(weigh), batches[1].map(weigh)

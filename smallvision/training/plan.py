@@ -27,7 +27,7 @@ class Plan:
         augment: random changes of the training pictures; None: they are trained on as they are.
         seed: of the weights, the order of the pictures, dropout and augmentation.
         train_limit: how many training pictures of each class are used; None: all.
-        balance_classes: whether all classes count alike, however many pictures they have.
+        class_weights: `balanced` makes all classes count alike, however many pictures they have.
         precision: `auto` until `hardware.settle` has replaced it by one of the other two.
         device: likewise.
     """
@@ -41,7 +41,7 @@ class Plan:
     augment: Augment | None = None
     seed: int = 0
     train_limit: int | None = None
-    balance_classes: bool = False
+    class_weights: Literal["none", "balanced"] = "none"
     precision: Precision = "float32"
     device: Device = "auto"
 
@@ -87,7 +87,7 @@ def resolve(params: Params) -> Plan:
         augment=recipe.augment,
         seed=params.seed,
         train_limit=params.train_limit,
-        balance_classes=params.class_weights == "balanced",
+        class_weights=params.class_weights,
         # A pretrained base computes in the arithmetic that its weights are kept in.
         precision="float32" if recipe.backbone else params.precision,
         device=params.device,

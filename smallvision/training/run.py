@@ -17,7 +17,7 @@ from smallvision.models.quiet_tensorflow import import_tensorflow
 from smallvision.training.checkpoints import Checkpoints, training_key
 from smallvision.training.hardware import settle
 from smallvision.training.hooks import Hooks, Report
-from smallvision.training.plan import resolve
+from smallvision.training.plan import Plan, resolve
 from smallvision.training.reports import log_to_tensorboard, write_results
 
 COMPARED = 8  # validation pictures on which the converted network is compared with Keras
@@ -34,7 +34,7 @@ def train(
         folder: what split wrote.
         models: the folder for `model.keras`, `model.json` with what must be known to use it, and `model.tflite`.
         metrics: the JSON file to write, after each epoch.
-        plots: the folder for `history.csv`, which is written after each epoch, and `augmentation.png`.
+        plots: the folder for `history.csv`, written after each epoch, and `augmentation.png`.
         on_epoch: is called with the history so far after each epoch.
 
     Raises:
@@ -51,10 +51,7 @@ def train(
     plan, classes = settle(plan), list(manifest.classes)
     pictures = sha256_of(folder / "manifest.json")
     key = training_key(plan.facts() | {"pictures": pictures})
-    about: dict[str, str | int] = {
-        "source": manifest.source, "recipe": plan.name, "train_n": len(train[0]),
-        "device": plan.device.upper(), "precision": plan.precision,
-    }  # fmt: skip
+    about = describe(plan, manifest.source, len(train[0]))
     write = partial(write_results, metrics, plots / "history.csv")
     reports: list[Report] = [partial(write, about), *([on_epoch] if on_epoch else [])]
     if params.tensorboard:
@@ -63,21 +60,26 @@ def train(
 
     preview_augmentation(plots / "augmentation.png", plan, manifest, *train)
     trained = train_recipe(len(classes), train, validation, plan, Hooks(checkpoints, reports))
-    model = models / "model.keras"
     facts = save_model(
-        model, trained.network, recipe=plan.name, source=manifest.source, pictures=pictures, classes=classes,
-        image_size=plan.image_size, parameters=plan.parameters() | trained.used,
+        models / "model.keras", trained.network, recipe=plan.name, source=manifest.source, pictures=pictures,
+        classes=classes, image_size=plan.image_size, parameters=plan.parameters() | trained.used,
     )  # fmt: skip
     history, seconds = trained.fit.history, time.monotonic() - start + trained.fit.earlier
     write(about | facts.ids | trained.used, history, trained.final | {"seconds": seconds})
     # The conversion comes after everything that took long to compute, so that nothing is lost if it fails.
-    samples = validation[0][np.arange(min(COMPARED, len(validation[0])))]
-    write_facts(model, save_litert(models / "model.tflite", trained.network, facts, samples))
+    samples = validation[0][np.arange(len(validation[0]))[:COMPARED]]
+    write_facts(models / "model.keras", save_litert(models / "model.tflite", trained.network, facts, samples))
     checkpoints.remove()
     print(
         f"train: {plan.name} on {manifest.source}: best epoch {trained.fit.best_epoch} of {len(history)}, "
         f"validation accuracy {trained.fit.best['val_acc']:.1%} of {len(validation[0])} pictures"
     )
+
+
+def describe(plan: Plan, source: str, count: int) -> dict[str, str | int]:
+    """Return what the metrics say besides numbers: of which recipe, pictures and machine they are."""
+    about: dict[str, str | int] = {"source": source, "recipe": plan.name, "train_n": count}
+    return about | {"device": plan.device.upper(), "precision": plan.precision}
 
 
 def load_subsets(folder: Path, manifest: Manifest, image_size: int) -> tuple[Labelled, Labelled]:

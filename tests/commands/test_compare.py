@@ -12,7 +12,7 @@ from smallvision.commands.compare import count_pairs, format_table, summarise
 from smallvision.core.errors import ParameterError
 from smallvision.evaluation.intervals import Pairs
 from tests.conftest import Project, assert_one_line
-from tests.pipeline.test_pipeline import Repository
+from tests.pipeline.repository import Repository
 
 COMPARE = "smallvision.commands.compare"
 

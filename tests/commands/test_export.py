@@ -1,29 +1,22 @@
-"""The command line of `export`."""
+"""The command line of `smallvision export`; the formats themselves are tested in tests/serving."""
 
-import subprocess
-import sys
+import importlib.util
 
-import keras
 import pytest
 
-from smallvision.models.convnet import build_convnet
-from tests.conftest import ROOT, Project, assert_one_line, save_model
+from tests.conftest import Project, assert_one_line
+
+EXPORT = "smallvision.commands.export"
 
 
 @pytest.mark.slow
 def test_the_command_writes_and_says_so(trained: Project, monkeypatch):
+    """As a process, because the converters of other formats write to its file descriptors."""
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # tf2onnx sets it
-    # Its answers are spread, so that int8 keeps their classes.
-    keras.utils.set_random_seed(1)
-    network = build_convnet(46, 2)
-    kernel, bias = network.layers[-1].get_weights()
-    network.layers[-1].set_weights([kernel * 40, bias])
-    save_model(trained.folder / "data/models/model.keras", network)
     for kind, output in (("litert_int8", "m.tflite"), ("saved_model", "m"), ("onnx", "m.onnx")):
         result = trained.run(
-            "smallvision", "export", "--model", "data/models/model.keras", "--format", kind,
-            "--pictures", "data/pictures/validation", output,
-        )  # fmt: skip
+            "smallvision", "export", "--format", kind, "--pictures", "data/pictures/validation", output
+        )
         assert (result.returncode, result.stderr) == (0, "")
         assert result.stdout.startswith(f"export: {output}: ")
         assert not list(trained.folder.glob("part-*"))
@@ -39,17 +32,11 @@ def test_the_command_writes_and_says_so(trained: Project, monkeypatch):
 )
 def test_what_cannot_be_written_is_one_line(project: Project, arguments, code, words):
     (project.folder / "there").mkdir()
-    assert_one_line(project.run("smallvision.export", *arguments), code, words)
+    assert_one_line(project.call(EXPORT, *arguments), code, words)
 
 
-def test_onnx_packages_that_are_missing_are_named_with_the_remedy(project: Project):
-    code = (
-        "import importlib.util, sys; find = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name: None if name == 'onnx' else find(name)\n"
-        "from smallvision.errors import run; from smallvision.export import main\n"
-        "sys.argv[1:] = ['--format', 'onnx', 'm.onnx']; run('export', main)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=project.folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+def test_onnx_packages_that_are_missing_are_named_with_the_remedy(project: Project, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnx" else find(name))
+    result = project.call(EXPORT, "--format", "onnx", "m.onnx")
     assert_one_line(result, 5, "export: onnx: not installed; `make setup` does it")

@@ -7,7 +7,7 @@ from smallvision.commands.learning_curve import _find_experiment, _without_other
 from smallvision.core.errors import ParameterError, SurroundingsError
 from smallvision.core.params_file import read_params
 from tests.conftest import Project, assert_one_line
-from tests.pipeline.test_pipeline import Repository
+from tests.pipeline.repository import Repository
 
 
 @pytest.mark.parametrize(

@@ -1,42 +1,36 @@
-"""`python -m smallvision.predict`: what it says of pictures, and of what it cannot read."""
+"""`smallvision predict`: what it says of pictures, and of what it cannot read."""
 
 import csv
 import io
 import json
 import os
-import pickle
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from smallvision.core.errors import UserError
-from smallvision.data.pictures.decoding import decode, to_checked_input, to_input
-from smallvision.models import convnet, litert
-from tests.conftest import ROOT, Project, assert_one_line, jpeg, make_picture, save_model
+from smallvision.data.pictures.decoding import to_input
+from smallvision.models.inference import predict_probabilities
+from tests.conftest import ROOT, Project, assert_one_line, jpeg, make_picture
+from tests.networks import CLASSES, write_three_classes
 from tests.servers import serve
+
+PREDICT = "smallvision.commands.predict"
+A = ["a/1.jpg", "a/2.JPEG", "a/10.png", "a/deep er/x.jpg"]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A model of three classes in LiteRT's format, and its Keras twin."""
-    keras.utils.set_random_seed(3)
-    network = convnet.baseline(46, 3)
-    kernel, bias = network.layers[-1].get_weights()
-    network.layers[-1].set_weights([kernel * 30, bias])
-    folder = tmp_path_factory.mktemp("trained")
-    card = save_model(folder / "model.keras", network, classes=["ant", "bee", "cow"])
-    litert.write_litert(folder / "alone.tflite", litert.convert(litert.deployable(network)), card)
-    return network, folder / "alone.tflite"
+def classifier(tmp_path_factory):
+    """A network of three classes in LiteRT's format, and its Keras twin."""
+    return write_three_classes(tmp_path_factory.mktemp("classifier"))
 
 
 @pytest.fixture
 def pictures(project: Project):
     """Six pictures in two folders, one in a folder below."""
-    for index, name in enumerate(["a/1.jpg", "a/2.JPEG", "a/10.png", "a/deep er/x.jpg", "b/ü.jpg", "b/y.webp"]):
+    for index, name in enumerate([*A, "b/ü.jpg", "b/y.webp"]):
         path = project.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.asarray(make_picture(index)) // (index + 1)).save(path)
@@ -48,13 +42,11 @@ def pictures(project: Project):
 
 
 @pytest.fixture
-def run(trained, project: Project):
-    _, model = trained
+def predict(classifier, project: Project):
+    def predict(*arguments: str):
+        return project.call(PREDICT, "--model", classifier[1], *arguments)
 
-    def run(*arguments: str, **environment: str):
-        return project.run("smallvision.predict", "--model", str(model), *arguments, **environment)
-
-    return run
+    return predict
 
 
 def named(result) -> list[str]:
@@ -62,86 +54,88 @@ def named(result) -> list[str]:
     return [row["picture"] for row in csv.DictReader(io.StringIO(result.stdout))]
 
 
-A = ["a/1.jpg", "a/2.JPEG", "a/10.png", "a/deep er/x.jpg"]
-
-
-def test_predictions_are_keras_own(trained, pictures, run):
-    network, _ = trained
+def test_predictions_are_keras_own(classifier, pictures, predict):
+    network, _ = classifier
     paths = [*A, "b/ü.jpg", "b/y.webp"]
-    expected = modelfile.probabilities(
+    expected = predict_probabilities(
         network, np.stack([to_input((pictures / path).read_bytes(), 46) for path in paths])
     )
-    result = run("--json", *paths)
+    result = predict("--json", *paths)
     assert (result.returncode, result.stderr) == (0, "")
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [answer["picture"] for answer in answers] == paths
     for answer, row in zip(answers, expected, strict=True):
         assert list(answer["probabilities"].values()) == sorted(answer["probabilities"].values(), reverse=True)
-        assert [answer["probabilities"][name] for name in ("ant", "bee", "cow")] == pytest.approx(row, abs=1e-3)
-        assert answer["class"] == ["ant", "bee", "cow"][row.argmax()]
+        assert [answer["probabilities"][name] for name in CLASSES] == pytest.approx(row, abs=1e-3)
+        assert answer["class"] == CLASSES[row.argmax()]
     assert expected.std(axis=0).max() > 0.01
 
 
-def test_no_tensorflow_is_imported(trained, pictures):
-    _, model = trained
+def test_no_tensorflow_is_imported(classifier, pictures):
     code = (
-        "import sys; sys.argv[1:] = sys.argv[1:]\n"
-        "from smallvision import predict\n"
-        "predict.main()\n"
+        "import sys\n"
+        "from smallvision.commands import predict\n"
+        "predict.main(sys.argv[1:])\n"
         "assert not {'tensorflow', 'keras', 'dvc', 'scipy', 'sklearn', 'requests'} & set(sys.modules)"
     )
     subprocess.run(
-        [sys.executable, "-c", code, "--model", str(model), str(pictures / "a/1.jpg")],
+        [sys.executable, "-c", code, "--model", str(classifier[1]), str(pictures / "a/1.jpg")],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=True,
     )
 
 
-def test_text_is_a_line_a_picture_aligned_within_80_columns(pictures, run):
-    result = run("--top-k", "2", "a")
-    lines = result.stdout.splitlines()
+def test_text_is_a_line_a_picture_aligned_within_80_columns(pictures, predict):
+    lines = predict("--top-k", "2", "a").stdout.splitlines()
     assert [line[24:] for line in lines] == A
     assert all(len(line) <= 80 for line in lines)
     for line in lines:
         first, percent, second, other, *_ = line.split()
-        assert {first, second} < {"ant", "bee", "cow"}
+        assert {first, second} < set(CLASSES)
         assert 100 >= float(percent[:-1]) >= float(other[:-1]) >= 0
 
 
-def test_csv_has_a_row_a_class_and_any_name(pictures, run):
+def test_csv_has_a_row_a_class_and_any_name(pictures, predict):
     odd = 'b/new\nline, "quoted".jpg'
     (pictures / odd).write_bytes(jpeg(1))
-    result = run("--csv", "--top-k", "9", odd)
+    result = predict("--csv", "--top-k", "9", odd)
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["picture"] for row in rows] == [odd] * 3
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
     assert sum(float(row["probability"]) for row in rows) == pytest.approx(1, abs=1e-5)
 
 
-def test_folders_files_and_patterns_in_the_order_given(pictures, run):
-    assert named(run("--csv", "b/y.webp", "a", "b/*.jpg")) == ["b/y.webp", *A, "b/ü.jpg"]
-    assert named(run("--csv", "**/*.jp*g")) == ["a/1.jpg", "a/deep er/x.jpg", "b/ü.jpg"]
+def test_folders_files_and_patterns_in_the_order_given(pictures, predict):
+    assert named(predict("--csv", "b/y.webp", "a", "b/*.jpg")) == ["b/y.webp", *A, "b/ü.jpg"]
+    assert named(predict("--csv", "**/*.jp*g")) == ["a/1.jpg", "a/deep er/x.jpg", "b/ü.jpg"]
 
 
-def test_a_name_with_pattern_characters_is_a_name_first(pictures, run):
+def test_a_name_with_pattern_characters_is_a_name_first(pictures, predict):
     (pictures / "b/[1]*.jpg").write_bytes(jpeg(1))
     (pictures / "b/1x.jpg").write_bytes(jpeg(1))
-    assert named(run("--csv", "b/[1]*.jpg")) == ["b/[1]*.jpg"]
+    assert named(predict("--csv", "b/[1]*.jpg")) == ["b/[1]*.jpg"]
 
 
 @pytest.mark.parametrize("name", ["-rf.jpg", " two  spaces.jpg", "new\nline.jpg", "\udcff.jpg", "no suffix"])
-def test_any_name_is_read_and_shown_on_one_line(project: Project, run, name):
+def test_any_name_is_read_and_shown_on_one_line(project: Project, predict, name):
     (project.folder / name).write_bytes(jpeg(1))
-    result = run("--", name)
+    result = predict("--", name)
     assert (result.returncode, result.stderr) == (0, "")
     assert len(result.stdout.splitlines()) == 1
-    assert json.loads(run("--json", "--", name).stdout)["picture"] == name
+    assert json.loads(predict("--json", "--", name).stdout)["picture"] == name
 
 
-def test_bad_pictures_are_named_and_good_ones_predicted(pictures, run):
+def test_a_name_that_the_terminal_cannot_show_is_escaped(classifier, project: Project):
+    (project.folder / "\udcff.jpg").write_bytes(jpeg(1))
+    result = project.run("smallvision", "predict", "--model", str(classifier[1]), "\udcff.jpg")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.endswith("  \\udcff.jpg\n")
+
+
+def test_bad_pictures_are_named_and_good_ones_predicted(pictures, predict):
     (pictures / "a/3.jpg").write_bytes(jpeg(1)[:500])
     (pictures / "a/4.png").write_bytes(b"<html>")
-    result = run("--csv", "a", "nowhere.jpg")
+    result = predict("--csv", "a", "nowhere.jpg")
     assert result.returncode == 3
     assert named(result) == A
     assert result.stderr.splitlines() == [
@@ -150,8 +144,8 @@ def test_bad_pictures_are_named_and_good_ones_predicted(pictures, run):
         "predict: nowhere.jpg: No such file or directory",
         "predict: 3 of 7 pictures could not be read",
     ]
-    assert run("--skip-bad", "a").returncode == 0
-    assert_one_line(run("--skip-bad", "a/3.jpg"), 3, "predict: a/3.jpg: damaged")
+    assert predict("--skip-bad", "a").returncode == 0
+    assert_one_line(predict("--skip-bad", "a/3.jpg"), 3, "predict: a/3.jpg: damaged")
 
 
 @pytest.mark.parametrize(
@@ -166,12 +160,12 @@ def test_bad_pictures_are_named_and_good_ones_predicted(pictures, run):
         (["--allow-urls", "http://127.0.0.1:x/x.jpg"], 4, "http://127.0.0.1:x/x.jpg: InvalidURL; check the address"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(project: Project, run, arguments, code, words):
+def test_what_cannot_be_read_is_one_line(project: Project, predict, arguments, code, words):
     (project.folder / "empty").mkdir()
-    assert_one_line(run(*arguments), code, words)
+    assert_one_line(predict(*arguments), code, words)
 
 
-def test_an_address_is_fetched_if_that_is_allowed(run):
+def test_an_address_is_fetched_if_that_is_allowed(predict):
     answers = {"/good.jpg": jpeg(1), "/bad.jpg": b"<html>"}
 
     def answer(handler):
@@ -180,19 +174,18 @@ def test_an_address_is_fetched_if_that_is_allowed(run):
 
     with serve(answer) as server:
         address = server.address.rsplit("/", 1)[0]
-        assert named(run("--csv", "--allow-urls", f"{address}/good.jpg")) == [f"{address}/good.jpg"]
-        assert_one_line(run("--allow-urls", f"{address}/bad.jpg"), 3, "bad.jpg: no picture in a supported format")
-        assert_one_line(run("--allow-urls", f"{address}/none.jpg"), 4, "none.jpg: the server answered 404")
-        result = run("--allow-urls", f"{address}/none.jpg", f"{address}/good.jpg")
+        assert named(predict("--csv", "--allow-urls", f"{address}/good.jpg")) == [f"{address}/good.jpg"]
+        assert_one_line(predict("--allow-urls", f"{address}/bad.jpg"), 3, "bad.jpg: no picture in a supported format")
+        assert_one_line(predict("--allow-urls", f"{address}/none.jpg"), 4, "none.jpg: the server answered 404")
+        result = predict("--allow-urls", f"{address}/none.jpg", f"{address}/good.jpg")
         assert (result.returncode, len(result.stdout.splitlines())) == (4, 1)
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(trained, pictures):
-    _, model = trained
+def test_a_reader_that_goes_away_ends_it_quietly(classifier, pictures):
     many = " ".join(["a/1.jpg"] * 200)
-    command = f"{sys.executable} -m smallvision.predict --model '{model}' {many} | head -1; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m smallvision predict --model '{classifier[1]}' {many} | head -1"
     result = subprocess.run(
-        ["bash", "-c", command],
+        ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"],
         cwd=pictures,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -203,57 +196,28 @@ def test_a_reader_that_goes_away_ends_it_quietly(trained, pictures):
     assert len(result.stdout.splitlines()) == 2
 
 
-def test_a_good_jpeg_becomes_what_it_is_in_training_without_a_second_full_decoding(monkeypatch):
-    data = jpeg(1, width=300, height=200)
-    expected = to_input(data, 46)
-    monkeypatch.setattr("smallvision.pictures.decode", None)
-    assert np.array_equal(to_checked_input(data, 46), expected)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["x.jpg"], "predict: data/models/model.tflite: not found; `dvc repro train` makes it"),
+        (["--model", "model.keras", "x.jpg"], "predict: model.keras: expected a .tflite file"),
+        (["--model", "damaged.tflite", "x.jpg"], "damaged.tflite: damaged, or not of this project"),
+    ],
+)
+def test_a_model_that_is_none_is_one_line(project: Project, arguments, words):
+    """All that can be wrong with a model is in tests/models/test_litert.py."""
+    for name in ("x.jpg", "model.keras", "damaged.tflite"):
+        (project.folder / name).write_bytes(jpeg(1))
+    assert_one_line(project.call(PREDICT, *arguments), 3, words)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
-def test_damage_is_found_where_decode_finds_it(kind):
-    """Cut anywhere, and bytes changed: what `decode` refuses is refused, and nothing else."""
-    whole = io.BytesIO()
-    make_picture(1).save(whole, kind)
-    data, rng = whole.getvalue(), np.random.default_rng(1)
-    harmed = [data[:length] for length in rng.integers(0, len(data), 40)]
-    for _ in range(40):
-        flipped = bytearray(data)
-        flipped[rng.integers(len(data))] ^= 1 << rng.integers(8)
-        harmed.append(bytes(flipped))
-    for bad in harmed:
-        results = []
-        for read in (decode, lambda data: to_checked_input(data, 46)):
-            try:
-                read(bad)
-                results.append("read")
-            except UserError as error:
-                results.append(str(error))
-        assert results[0] == results[1]
-
-
-class TestModels:
-    """Files that are no model of this project, or no longer."""
-
-    def refuse(self, project: Project, model, *words: str):
-        (project.folder / "x.jpg").write_bytes(jpeg(1))
-        assert_one_line(project.run("smallvision.predict", "--model", str(model), "x.jpg"), 3, *words)
-
-    def test_a_pickle_is_never_loaded(self, project: Project, tmp_path):
-        class Harm:
-            def __reduce__(self):
-                return (open, (str(tmp_path / "harmed"), "w"))
-
-        for name in ("model.pkl", "model.h5", "model.keras"):
-            (tmp_path / name).write_bytes(pickle.dumps(Harm()))
-            self.refuse(project, tmp_path / name, "expected a .tflite file")
-        (tmp_path / "model.tflite").write_bytes(pickle.dumps(Harm()))
-        self.refuse(project, tmp_path / "model.tflite", "damaged, or not of this project")
-        assert not (tmp_path / "harmed").exists()
-
-    def test_missing(self, project: Project):
-        assert_one_line(
-            project.run("smallvision.predict", "x.jpg"),
-            3,
-            "predict: data/models/model.tflite: not found; `dvc repro train` makes it",
-        )
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--top-k", "0", "x.jpg"], "--top-k: expected at least 1"),
+        (["--top-k", "2", "--parquet", "out", "x.jpg"], "--top-k: Parquet files hold all classes"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(project: Project, arguments, words):
+    result = project.call(PREDICT, *arguments)
+    assert (result.returncode, words in result.stderr) == (2, True)

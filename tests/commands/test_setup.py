@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster import UNSHARE, networks_can_be_made
 from tests.conftest import ROOT, kaggle_members, write_zip
-from tests.pipeline.test_pipeline import SMALL, make_repository
+from tests.pipeline.repository import SMALL, make_repository
 
 pytestmark = pytest.mark.slow
 NO_NETWORK = UNSHARE if networks_can_be_made() else ()

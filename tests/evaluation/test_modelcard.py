@@ -5,7 +5,7 @@ import re
 from smallvision.evaluation.modelcard import write_model_card
 from smallvision.models.facts import ModelFacts
 
-CARD = ModelFacts(
+FACTS = ModelFacts(
     recipe="extracted",
     source="photos.zip",
     pictures="p" * 64,
@@ -20,7 +20,7 @@ TEST = {"n": 1000, "acc": 0.941, "acc_low": 0.9247, "acc_high": 0.954, "auc": No
 
 
 def test_it_has_the_headings_and_the_numbers(tmp_path):
-    write_model_card(tmp_path / "README.md", CARD, TRAINING, TEST)
+    write_model_card(tmp_path / "README.md", FACTS, TRAINING, TEST)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^##? (.*)$", text, re.M) == [
         "Image classifier: cat, dog",
@@ -43,13 +43,14 @@ def test_it_has_the_headings_and_the_numbers(tmp_path):
     assert "a temperature of 1.25 fitted" in text
     assert "on the pretrained base `mobilenet_v2`" in text
     assert "augment" not in text
-    assert CARD.weights in text
-    assert CARD.pictures in text
+    assert "    smallvision predict --model model.tflite my-picture.jpg" in text.splitlines()
+    assert FACTS.weights in text
+    assert FACTS.pictures in text
 
 
 def test_a_name_cannot_break_out(tmp_path):
-    card = ModelFacts(**{**CARD.__dict__, "classes": ["a|b", "<img onerror=x>", "new\n# line", "`c` $d"]})
-    write_model_card(tmp_path / "README.md", card, TRAINING, TEST)
+    facts = ModelFacts(**{**FACTS.__dict__, "classes": ["a|b", "<img onerror=x>", "new\n# line", "`c` $d"]})
+    write_model_card(tmp_path / "README.md", facts, TRAINING, TEST)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "# Image classifier: a&#124;b, &lt;img onerror=x>, new\\n# line, &#96;c&#96; $d" in text.splitlines()
     assert "<" not in text

@@ -1,4 +1,4 @@
-"""docs/network.md says what the network is and computes; the drawing of its maps shows that."""
+"""The numbers and the code in docs/network.md are right, and the drawing shows the feature maps of the network."""
 
 import io
 import re
@@ -6,8 +6,14 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
 from docs import feature_maps
+from smallvision.data.pictures.decoding import to_input
+from smallvision.data.sources.drawn import SEED, SPECIES, draw_picture
+from smallvision.models.convnet import build_convnet
+from smallvision.models.keras_file import average_over_mirror
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "docs/network.md").read_text(encoding="utf-8")
@@ -18,10 +24,16 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
+def untrained() -> keras.Model:
+    keras.utils.set_random_seed(42)
+    return build_convnet(150, 2)
+
+
+@pytest.fixture(scope="module")
 def model() -> keras.Model:
     keras.utils.set_random_seed(3)
-    model = baseline(150, 2)
-    # Biases are 0 at first, and a bias that is left out would not be noticed.
+    model = build_convnet(150, 2)
+    # Biases are 0 at first, so nobody would notice if the code left one out.
     model.set_weights([weight + 0.1 if weight.ndim == 1 else weight for weight in model.get_weights()])
     return model
 
@@ -44,7 +56,7 @@ def number(text: str) -> float:
 
 
 def evaluate(formula: str) -> float:
-    """Compute a formula of the table; `/` is exact there, and rounded down where it says so."""
+    """Compute a formula of the table, exactly, even if it says "rounded down"."""
     assert re.fullmatch(r"[\d +·*/()x-]+(, rounded down)?", formula), formula
     return eval(formula.replace("·", "*").replace(", rounded down", ""))  # noqa: S307
 
@@ -53,11 +65,10 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_the_summary_is_the_one_the_code_prints(capsys):
-    keras.backend.clear_session()  # the names of layers count up
-    lines: list[str] = []
-    baseline(150, 2).summary(line_length=80, print_fn=lambda line, **_: lines.append(line))
-    assert "\n".join(lines).strip() in TEXT
+def test_the_summary_is_the_one_the_command_prints(capsys):
+    keras.backend.clear_session()  # the numbers in the names of layers start again
+    exec(re.search(r'^    python -c "(.*summary.*)"$', TEXT, re.M)[1], {})  # noqa: S102
+    assert capsys.readouterr().out.strip() in TEXT
 
 
 def test_the_table_has_every_layer_with_its_arguments(model):
@@ -103,28 +114,21 @@ def test_the_multiplications_are_those_of_the_layers(model):
     assert f"has {first_dense / 3_453_121:.1%} of the parameters" in plain(TEXT)
 
 
-def test_what_one_number_sees(model):
-    """By the windows' arithmetic, and, for the last layer, by which pixels have an influence."""
+def test_what_one_number_sees(model, untrained):
+    """Computed from the sizes of the windows and, for the last layer, from which pixels have an influence."""
     rows = iter(ROWS)
     side, step = 1, 1
     for layer in model.layers[:8]:
         window, stride = (3, 1) if isinstance(layer, keras.layers.Conv2D) else (2, 2)
         side, step = side + (window - 1) * step, step * stride
         assert next(rows)[6].split()[0] == str(side)
-    gradient = _gradient_of_the_first_number(baseline(150, 2))
-    seen = np.flatnonzero(gradient.any(axis=(1, 2)))
-    assert (seen.min(), seen.max()) == (0, side - 1)
-
-
-def _gradient_of_the_first_number(model: keras.Model) -> np.ndarray:
-    import tensorflow as tf
-
-    maps = keras.Model(model.inputs[0], model.layers[7].output)
-    # Of a maximum only one place has a gradient, so many pictures are looked at.
+    maps = keras.Model(untrained.inputs[0], untrained.layers[7].output)
+    # Only the place of the maximum has a gradient, so many pictures are looked at.
     pictures = tf.Variable(np.random.default_rng(0).random((16, 150, 150, 3), np.float32))
     with tf.GradientTape() as tape:
         first = tf.reduce_sum(maps(pictures)[:, 0, 0])
-    return np.abs(tape.gradient(first, pictures)).sum(axis=0)
+    seen = np.flatnonzero(np.any(tape.gradient(first, pictures), axis=(0, 2, 3)))
+    assert (seen.min(), seen.max()) == (0, side - 1)
 
 
 def test_the_numpy_code_gives_keras_answer(model, picture):
@@ -146,24 +150,17 @@ def test_the_rmsprop_code_takes_keras_steps():
     np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-5)
 
 
-def test_the_gradients_differ_as_it_says():
-    import tensorflow as tf
-
-    from smallvision.data.pictures.decoding import to_input
-    from smallvision.data.sources.drawn import SEED, SPECIES, draw_picture
-
+def test_the_gradients_differ_as_it_says(untrained):
     files = []
     for species in ("cat", "dog"):
         for number in range(10):
             file = io.BytesIO()
             draw_picture(species, np.random.default_rng([SEED, SPECIES.index(species), number])).save(file, "PNG")
             files.append(to_input(file.getvalue(), 150))
-    keras.utils.set_random_seed(42)
-    model = baseline(150, 2)
     with tf.GradientTape() as tape:
-        answers = model(np.stack(files).astype(np.float32) / 255)
+        answers = untrained(np.stack(files).astype(np.float32) / 255)
         loss = keras.losses.binary_crossentropy(np.repeat([[0.0], [1.0]], 10, axis=0), answers)
-    kernels = [model.layers[index].kernel for index in (0, 9)]
+    kernels = [untrained.layers[index].kernel for index in (0, 9)]
     first, large = (float(np.abs(slope).mean()) / 20 for slope in tape.gradient(loss, [k.value for k in kernels]))
     assert f"{first:.4f} on average in the first convolution and {large:.6f} in the large dense layer" in plain(TEXT)
     assert 45 < first / large < 55
@@ -189,18 +186,17 @@ def test_the_numbers_of_loss_and_sigmoid():
     assert f"that is {p - y:.3f} against {2 * (p - y) * p * (1 - p):.3f}" in plain(TEXT)
 
 
-def test_the_first_weights_are_as_wide_as_it_says():
+def test_the_first_weights_are_as_wide_as_it_says(untrained):
     first, large = np.sqrt(6 / (3 * 3 * 3 + 3 * 3 * 32)), np.sqrt(6 / (6272 + 512))
-    model = baseline(150, 2)
     for index, limit in ((0, first), (9, large)):
-        assert 0.97 * limit < np.abs(model.layers[index].kernel.numpy()).max() <= limit
+        assert 0.97 * limit < np.abs(untrained.layers[index].kernel.numpy()).max() <= limit
     assert f"±{first:.3f} in the first convolution and from ±{large:.3f} in" in plain(TEXT)
     assert large / 100 > 1e-4
 
 
-def test_the_parameters_by_units():
+def test_the_parameters_by_units(untrained):
     def parameters(units: int) -> int:
-        return baseline(150, 2).count_params() - 3_211_776 - 513 + (6273 * units + units + 1 if units else 6273)
+        return untrained.count_params() - 3_211_776 - 513 + (6273 * units + units + 1 if units else 6273)
 
     rows = re.search(r"\| units \| parameters.*?\n\n", TEXT, re.S)[0].strip().splitlines()[2:]
     for row in rows:
@@ -216,7 +212,7 @@ def test_without_pooling_there_would_be_so_many_numbers():
 
 
 def test_dropout_is_one_layer_more_without_parameters():
-    with_dropout = baseline(150, 2, 0.5)
+    with_dropout = build_convnet(150, 2, 0.5)
     assert len(with_dropout.layers) == 12
     assert [type(layer).__name__ for layer in with_dropout.layers[8:11]] == ["Flatten", "Dropout", "Dense"]
     assert with_dropout.count_params() == 3_453_121
@@ -239,16 +235,12 @@ def test_the_drawing_shows_the_maps_of_every_convolution_and_pooling(model, pict
 
 
 def test_the_convnet_is_found_inside_what_train_puts_around_it(model):
-    from smallvision.models.keras_file import average_over_mirror
-
     assert feature_maps.find_convnet(average_over_mirror(model)) is model
     other = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)], name="head")
     assert feature_maps.find_convnet(other) is None
 
 
 def test_the_committed_drawing_has_that_form():
-    from PIL import Image
-
     with Image.open(ROOT / "docs/feature_maps.png") as image:
         step = feature_maps.SIDE + feature_maps.GAP
         assert image.size == (feature_maps.TEXT + 8 * step - feature_maps.GAP, 9 * step - feature_maps.GAP)

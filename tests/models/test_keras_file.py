@@ -6,7 +6,7 @@ import pytest
 
 from smallvision.core.errors import InputError
 from smallvision.core.files import sha256_of
-from smallvision.models.convnet import build_convnet
+from smallvision.models.convnet import build_convnet, output_layer
 from smallvision.models.facts import read_facts
 from smallvision.models.inference import predict_probabilities
 from smallvision.models.keras_file import average_over_mirror, hash_weights, load_model
@@ -70,10 +70,11 @@ def test_a_model_of_other_shapes_than_its_facts_say_is_refused(saved, size, clas
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_answer_is_the_mean_over_both_mirror_images(tmp_path, classes):
     keras.utils.set_random_seed(1)
-    network = build_convnet(46, classes)
+    below = [keras.Input((9, 9, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
+    network = keras.Sequential([*below, output_layer(classes)])
     path = tmp_path / "model.keras"
-    facts = save_model(path, average_over_mirror(network), classes=list("abc")[:classes])
-    pictures = np.random.default_rng(1).integers(0, 256, (5, 46, 46, 3), np.uint8)
+    facts = save_model(path, average_over_mirror(network), classes=list("abc")[:classes], image_size=9)
+    pictures = np.random.default_rng(1).integers(0, 256, (5, 9, 9, 3), np.uint8)
     views = [predict_probabilities(network, view) for view in (pictures, pictures[:, :, ::-1])]
     found = predict_probabilities(load_model(path, facts), pictures)
     assert np.allclose(found, np.mean(views, axis=0), atol=1e-6)

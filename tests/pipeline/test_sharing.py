@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import s3fs
 
 from tests.conftest import kaggle_members, write_zip
-from tests.pipeline.test_pipeline import EVERYTHING, SMALL, Repository, make_repository
+from tests.pipeline.repository import EVERYTHING, SMALL, Repository, make_repository
 
 # pip puts SeaweedFS' program beside the Python that it belongs to.
 WEED = shutil.which("weed", path=Path(sys.executable).parent)

@@ -1,4 +1,4 @@
-"""`python -m smallvision.predict --parquet`: very many pictures, in parts, here and on a cluster."""
+"""`smallvision predict --parquet`: very many pictures, in parts, here and on a cluster."""
 
 import importlib.util
 import json
@@ -8,37 +8,63 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from smallvision.commands import export
 from smallvision.data.pictures.decoding import to_input
+from smallvision.models.facts import read_facts
+from smallvision.serving.formats import export
 from tests.cluster import cluster
-from tests.commands.test_predict import trained  # noqa: F401
 from tests.conftest import ROOT, Project, assert_one_line, jpeg
+from tests.networks import write_three_classes
 from tests.scaling.test_sweep import needs_network, needs_ray
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not importlib.util.find_spec("pyarrow"), reason="PyArrow is missing: `make setup-sweep` installs it"
-    ),
-]
-SMALL_PARTS = "from smallvision import bulk, errors, predict; bulk.PART = 4; errors.run('predict', predict.main)"
+PREDICT = "smallvision.commands.predict"
+needs_pyarrow = pytest.mark.skipif(
+    not importlib.util.find_spec("pyarrow"), reason="PyArrow is missing: `make setup-sweep` installs it"
+)
+pytestmark = pytest.mark.slow
 
+# The command as a process, in parts of four; what stands before it may change more.
+SMALL_PARTS = """
+import sys
+from smallvision.commands import predict
+from smallvision.core.errors import run
+from smallvision.scaling import bulk
+bulk.PART = 4
+run("predict", lambda: predict.main(sys.argv[1:]))
+"""
+SLOW_WRITES = """
+import time
+from smallvision.scaling import bulk
+write = bulk.pq.write_table
+bulk.pq.write_table = lambda *a: (write(*a), time.sleep(0.5))
+"""
+ON_A_CLUSTER = """
+from smallvision.scaling import bulk
+bulk.map = None  # it is what would answer on this machine
+"""
 # Says that the model was another one when this began.
 OTHER_MODEL = """
 import dataclasses, json, pathlib
-from smallvision import litert
+from smallvision.models import litert
 def other_model(path):
-    network, card = litert.read_litert(path)
+    network, facts = litert.read_litert(path)
     state = pathlib.Path("out/_state/answers.json")
     state.write_text(json.dumps(json.loads(state.read_text()) | {"model": "other"}))
-    return network, dataclasses.replace(card, litert="other")
+    return network, dataclasses.replace(facts, litert="other")
+bulk.read_litert = other_model
 """
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """A network of three classes in LiteRT's format, and its Keras twin."""
+    return write_three_classes(tmp_path_factory.mktemp("classifier"))
 
 
 @pytest.fixture
@@ -54,19 +80,25 @@ def pictures(project: Project):
 
 
 @pytest.fixture
-def command(trained, project: Project, pictures):  # noqa: F811
-    """Answer them in parts of four."""
-
-    def command(*arguments: str) -> list[str]:
-        return [sys.executable, "-c", SMALL_PARTS, "--model", str(trained[1]), "--parquet", "out", "many", *arguments]
-
-    return command
+def options(classifier, pictures) -> list[str]:
+    return ["--model", str(classifier[1]), "--parquet", "out", "many"]
 
 
-def run(project: Project, command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def predict(project: Project, options, monkeypatch):
+    """Answer the pictures in parts of four."""
+    bulk = pytest.importorskip("smallvision.scaling.bulk", exc_type=ImportError)
+    monkeypatch.setattr(bulk, "PART", 4)
+    return lambda *more: project.call(PREDICT, *options, *more)
+
+
+def run(
+    project: Project, code: str, *arguments: str, inside: Sequence[str] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=project.folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True,
-        text=True, timeout=120, check=False,
+        [*inside, sys.executable, "-c", code, *arguments], cwd=project.folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, text=True, timeout=120,
+        check=False,
     )  # fmt: skip
 
 
@@ -78,7 +110,7 @@ def table(project: Project) -> list[dict]:
 
 def check_answers(project: Project, model: str) -> None:
     """They are those of `--json`, and every other picture has its reason."""
-    single = project.run("smallvision.predict", "--model", model, "--json", "many")
+    single = project.call(PREDICT, "--model", model, "--json", "many")
     answers = {answer["picture"]: answer for answer in map(json.loads, single.stdout.splitlines())}
     rows = table(project)
     assert [row["picture"] for row in rows] == [f"many/{number}.jpg" for number in range(18)]
@@ -100,14 +132,14 @@ def times(project: Project) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (project.folder / "out").glob("*.parquet")}
 
 
-def test_answers_are_those_of_single_pictures_and_are_computed_once(trained, project: Project, command):  # noqa: F811
-    result = run(project, command())
+def test_answers_are_those_of_single_pictures_and_are_computed_once(classifier, project: Project, predict):
+    result = predict()
     assert_one_line(result, 3, "3 of 18 pictures could not be read", "the column `error` of out says why")
     assert result.stdout == "predict: 18 pictures in out, 3 could not be read\n"
-    check_answers(project, str(trained[1]))
+    check_answers(project, str(classifier[1]))
     before = times(project)
     assert len(before) == 5
-    result = run(project, command("--skip-bad"))
+    result = predict("--skip-bad")
     assert (result.returncode, result.stderr) == (0, "")
     assert times(project) == before
 
@@ -128,32 +160,31 @@ def check_features(project: Project, network: keras.Model) -> None:
 
 
 @pytest.fixture
-def to_features(trained, project: Project, command):  # noqa: F811
-    """The command with a network that gives features."""
-    network, model = trained
-    card = modelfile.read_card(model.with_name("model.keras"))
-    export.export("features", network, card, project.folder / "features.tflite", project.folder)
-    return [part if part != str(model) else "features.tflite" for part in command("--skip-bad")]
+def feature_options(classifier, project: Project, options) -> list[str]:
+    """The same with a network that gives features."""
+    network, model = classifier
+    facts = read_facts(model.with_name("model.keras"))
+    export("features", network, facts, project.folder / "features.tflite", project.folder)
+    return ["--model", "features.tflite", *options[2:], "--skip-bad"]
 
 
-def test_features(trained, project: Project, to_features):  # noqa: F811
-    result = run(project, to_features)
+@needs_pyarrow
+def test_features(classifier, project: Project, feature_options, monkeypatch):
+    monkeypatch.setattr("smallvision.scaling.bulk.PART", 4)
+    result = project.call(PREDICT, *feature_options)
     assert (result.returncode, result.stdout) == (0, "predict: 18 pictures in out, 3 could not be read\n")
-    check_features(project, trained[0])
-    result = project.run("smallvision.predict", "--model", "features.tflite", "many/1.jpg")
+    check_features(project, classifier[0])
+    result = project.call(PREDICT, "--model", "features.tflite", "many/1.jpg")
     assert_one_line(result, 2, "features.tflite: gives features, no classes; write them with --parquet FOLDER")
 
 
-def test_an_interrupted_run_goes_on(trained, project: Project, command):  # noqa: F811
+@needs_pyarrow
+def test_an_interrupted_run_goes_on(classifier, project: Project, options):
     """Killed while a part is being written: what is there stays, and nothing half-written counts."""
-    slow = command()
-    slow[2] = (
-        "import time; from smallvision import bulk; write = bulk.pq.write_table; "
-        "bulk.pq.write_table = lambda *a: (write(*a), time.sleep(0.5)); " + SMALL_PARTS
-    )
     with subprocess.Popen(
-        slow, cwd=project.folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
-    ) as process:
+        [sys.executable, "-c", SLOW_WRITES + SMALL_PARTS, *options], cwd=project.folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
         end = time.monotonic() + 60
         while not (len(times(project)) >= 2 and list((project.folder / "out/_state").glob("part-part*"))):
             assert time.monotonic() < end
@@ -162,57 +193,46 @@ def test_an_interrupted_run_goes_on(trained, project: Project, command):  # noqa
     before = times(project)
     assert len(before) < 5
     assert len(table(project)) == 4 * len(before)
-    assert run(project, command("--skip-bad")).returncode == 0
+    assert run(project, SMALL_PARTS, *options, "--skip-bad").returncode == 0
     assert before.items() <= times(project).items()
-    check_answers(project, str(trained[1]))
+    check_answers(project, str(classifier[1]))
 
 
-def test_a_part_without_a_single_picture_is_not_answered(project: Project, command, pictures):
+def test_a_part_without_a_single_picture_is_not_answered(project: Project, predict, pictures):
     for number in (4, 5, 6, 7):
         (pictures / f"{number}.jpg").write_bytes(b"")
-    assert_one_line(run(project, command("--skip-bad")), 3, "many/4.jpg", "nor could the 3 after it")
+    assert_one_line(predict("--skip-bad"), 3, "many/4.jpg", "nor could the 3 after it")
     assert set(times(project)) == {"part-000000.parquet"}
 
 
-def test_all_classes_are_in_the_files(project: Project, command):
-    result = run(project, command("--top-k=2"))
-    assert (result.returncode, "all classes" in result.stderr) == (2, True)
-
-
-def test_a_folder_with_other_answers_is_left_alone(project: Project, command, pictures):
-    assert run(project, command("--skip-bad")).returncode == 0
+def test_a_folder_with_other_answers_is_left_alone(project: Project, predict, pictures):
+    assert predict("--skip-bad").returncode == 0
     before = times(project)
     Image.new("RGB", (9, 9)).save(pictures / "99.png")
-    assert_one_line(run(project, command()), 3, "out: holds answers of another model or to other pictures")
+    assert_one_line(predict(), 3, "out: holds answers of another model or to other pictures")
     (project.folder / "out/_state/answers.json").unlink()
-    assert_one_line(run(project, command()), 3, "out: holds Parquet files that are not ours")
+    assert_one_line(predict(), 3, "out: holds Parquet files that are not ours")
     assert times(project) == before
 
 
 @needs_ray
 @needs_network
-def test_a_cluster_gives_the_same_answers(trained, project: Project, command, to_features):  # noqa: F811
-    there = command("--skip-bad")
-    # `map` is what would answer on this machine.
-    there[2] = to_features[2] = "from smallvision import bulk; bulk.map = None; " + SMALL_PARTS
+def test_a_cluster_gives_the_same_answers(classifier, project: Project, options, feature_options):
+    there, skip = ON_A_CLUSTER + SMALL_PARTS, [*options, "--skip-bad"]
     with cluster() as both:
-        result = run(project, [*both.inside, *to_features], **both.environment)
+        result = run(project, there, *feature_options, inside=both.inside, **both.environment)
         assert (result.returncode, result.stderr) == (0, "")
-        check_features(project, trained[0])
+        check_features(project, classifier[0])
         shutil.rmtree(project.folder / "out")
-        result = run(project, [*both.inside, *there], **both.environment)
+        result = run(project, there, *skip, inside=both.inside, **both.environment)
         assert (result.returncode, result.stderr) == (0, "")
-        check_answers(project, str(trained[1]))
+        check_answers(project, str(classifier[1]))
         (project.folder / "out/part-000001.parquet").unlink()
-        there[2] = there[2].replace("bulk.PART = 4", "bulk.PART = 4; bulk.read_litert = other_model")
-        there[2] = OTHER_MODEL + there[2]
-        assert_one_line(run(project, [*both.inside, *there], **both.environment), 3, "another model")
+        result = run(project, ON_A_CLUSTER + OTHER_MODEL + SMALL_PARTS, *skip, inside=both.inside, **both.environment)
+        assert_one_line(result, 3, "another model")
 
 
-def test_without_pyarrow(project: Project, command):
-    line = command()
-    line[2] = (
-        "import sys; sys.modules['pyarrow'] = None; from smallvision import errors, predict; "
-        "errors.run('predict', predict.main)"
-    )
-    assert_one_line(run(project, line), 5, "pyarrow is not installed", "make setup-sweep")
+def test_without_pyarrow(project: Project, options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "smallvision.scaling.bulk", raising=False)
+    assert_one_line(project.call(PREDICT, *options), 5, "pyarrow is not installed", "make setup-sweep")

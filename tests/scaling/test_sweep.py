@@ -18,11 +18,11 @@ import psutil
 import pytest
 
 from tests.cluster import ADDRESSES, cluster, kill, networks_can_be_made, wait_for
-from tests.conftest import ROOT, assert_one_line, listen_to_ctrl_c, make_picture, write_zip
-from tests.pipeline.test_pipeline import SMALL, Repository, make_repository
-from tests.training.test_tensorboard import logged
+from tests.conftest import listen_to_ctrl_c, make_picture, write_zip
+from tests.pipeline.repository import SMALL, Repository, make_repository
+from tests.training.test_reports import logged
 
-SWEEP = (sys.executable, "-m", "smallvision.sweep")
+SWEEP = (sys.executable, "-m", "smallvision", "sweep")
 RANGE = ("-S", "lr=tag(log, interval(1e-5, 1e-3))", "-S", "batch_size=4,8")
 
 needs_ray = pytest.mark.skipif(
@@ -244,26 +244,3 @@ def test_no_cluster_at_the_address(repository):
         f"sweep: RAY_ADDRESS: no cluster answers at {address}; start one with `ray start --head`, "
         "or unset RAY_ADDRESS; RAY_AUTH_TOKEN_PATH names the file with its token\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (RANGE, 5, ("ray is not installed", "make setup-sweep")),
-        (("-S", "lr=1e-4"), 2, ("nothing to search",)),
-        (("-S", "lr=1e-4,abc"), 2, ("params.yaml: lr: expected a valid number",)),
-    ],
-)
-def test_what_is_wrong_is_said_before_anything_starts(arguments, code, words):
-    run = "import runpy, sys; sys.modules['ray'] = None; runpy.run_module('smallvision.sweep', run_name='__main__')"
-    result = subprocess.run(
-        [sys.executable, "-c", run, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert_one_line(result, code, *words)
-
-
-@pytest.mark.parametrize("option", ["--trials=0", "--cpus=0", "--search=grid", "--table=trials.png"])
-def test_a_wrong_option_is_refused(option):
-    result = subprocess.run([*SWEEP, *RANGE, option], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 2
-    assert option.split("=")[0] in result.stderr

@@ -17,7 +17,7 @@ from smallvision.training.plan import Plan
 
 SIZE = 46
 RNG = np.random.default_rng(1)
-OF_THE_PLAN = ("batch_size", "lr", "seed", "precision", "image_size", "balance_classes", "train_limit", "device")
+OF_THE_PLAN = ("batch_size", "lr", "seed", "precision", "image_size", "class_weights", "train_limit", "device")
 
 
 def make_plan(*, epochs: int = 4, augment=None, **settings) -> Plan:

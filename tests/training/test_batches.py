@@ -1,9 +1,12 @@
 """Training pictures change their size with the epochs; validation pictures never change."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from smallvision.core.params import Augment
 from smallvision.data.pictures.batches import evaluation_batches
+from smallvision.training import augment
 from smallvision.training.batches import training_batches
 from tests.conftest import make_picture
 
@@ -23,6 +26,21 @@ def test_the_size_is_that_of_training_only():
     assert {pictures.shape[1:] for pictures, _ in batches.take(3).as_numpy_iterator()} == {(46, 46, 3)}
 
 
+@pytest.mark.parametrize(
+    ("epochs", "last", "sides"),
+    [
+        (8, 80, [46, 46, 62, 62, 78, 78, 80, 80]),
+        (2, 80, [62, 80]),
+        (1, 80, [80]),
+        (3, 48, [46, 48, 48]),
+        (2, 46, [46, 46]),
+    ],
+)
+def test_the_side_grows_in_steps_of_16_pixels(epochs, last, sides):
+    assert [int(augment.side_in(tf.constant(epoch, tf.int64), epochs, 46, last)) for epoch in range(epochs)] == sides
+
+
+@pytest.mark.slow
 def test_pictures_grow_during_a_training():
     """In steps of 16 pixels, however long it is and wherever it starts again."""
     options = Augment(crop=0.5, contrast=0.2, erase=1, mixup=0.2, size=80, first_size=46)

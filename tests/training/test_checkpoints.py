@@ -3,11 +3,12 @@
 import time
 from functools import partial
 
+import numpy as np
 import pytest
 
 from smallvision.core.params import Augment
 from smallvision.models.residual import build_residual
-from smallvision.training.checkpoints import Checkpoints
+from smallvision.training.checkpoints import Checkpoints, State
 from smallvision.training.fitting import fit
 from smallvision.training.hooks import Hooks
 from smallvision.training.transfer import fit_on_base
@@ -82,9 +83,24 @@ def test_pictures_go_on_growing_and_mixing(tmp_path):
         assert_equal(again(), grown)
 
 
+def save(folder, epochs):
+    """Write the states of a training that never ran."""
+    states = [
+        State([np.full(3, float(n))], [np.full(2, float(n))], [{"acc": 0.5}] * n, float(n))
+        for n in range(1, epochs + 1)
+    ]
+    for state in states:
+        Checkpoints(folder).save(state)
+    return states
+
+
 def test_two_states_are_kept(tmp_path):
-    train(tmp_path)
+    states = save(tmp_path, 4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000003", "epoch-000004"]
+    found = Checkpoints(tmp_path).load()
+    assert np.array_equal(found.variables, states[3].variables)
+    assert np.array_equal(found.best, states[3].best)
+    assert (found.history, found.seconds) == (states[3].history, 4.0)
 
 
 def flip(data):
@@ -92,10 +108,20 @@ def flip(data):
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
+@pytest.mark.parametrize("damage", [flip, lambda data: b"", lambda data: data[:100], lambda data: bytes(len(data))])
+def test_a_damaged_state_is_named_deleted_and_passed_over(tmp_path, capsys, damage):
+    save(tmp_path, 3)
+    newest = tmp_path / "epoch-000003"
+    newest.write_bytes(damage(newest.read_bytes()))
+    assert len(Checkpoints(tmp_path).load().history) == 2
+    assert f"{newest}: damaged; going back to the one before it" in capsys.readouterr().err
+    assert not newest.exists()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(flip, id="one bit"),
+        pytest.param(flip, id="one bit", marks=SLOW),
         pytest.param(lambda data: b"", id="empty", marks=SLOW),
         pytest.param(lambda data: data[:1000], id="cut", marks=SLOW),
         pytest.param(lambda data: bytes(len(data)), id="zeros", marks=SLOW),

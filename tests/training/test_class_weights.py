@@ -54,24 +54,24 @@ def train_weighted(monkeypatch, weights, **settings):
     """Train with these weights in place of the balanced ones."""
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "balanced_weights", lambda labels: weights)
-        return train(balance_classes=True, **settings)
+        return train(class_weights="balanced", **settings)
 
 
-@pytest.mark.slow
 def test_with_balanced_weights_the_validation_accuracy_is_the_balanced_one():
     counts = (20, 4)
     validation = unbalanced((10, 2))
-    result = train(counts, validation=validation, balance_classes=True, epochs=1)
+    result = train(counts, validation=validation, class_weights="balanced", epochs=1)
     predicted = result.model.predict(validation[0] / np.float32(255), verbose=0)[:, 0] > 0.5
     assert result.history[0]["val_acc"] == pytest.approx(balanced_accuracy_score(validation[1], predicted), abs=1e-4)
     assert result.history[0]["val_acc"] != pytest.approx(np.mean(validation[1] == predicted), abs=1e-4)
 
 
-@pytest.mark.parametrize("counts", [(20, 4), pytest.param((16, 5, 3), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("counts", [(20, 4), (16, 5, 3)])
 def test_weights_of_one_change_nothing_and_others_do(monkeypatch, counts):
     plain = train(counts)
     same = train_weighted(monkeypatch, dict.fromkeys(range(len(counts)), 1.0), counts=counts)
-    other = train(counts, balance_classes=True)
+    other = train(counts, class_weights="balanced")
     assert [row["loss"] for row in plain.history] == pytest.approx([row["loss"] for row in same.history], rel=1e-5)
     assert plain.history[1]["val_loss"] != other.history[1]["val_loss"]
 
@@ -87,7 +87,7 @@ def test_a_class_without_weight_is_not_learned(monkeypatch):
 
 @pytest.mark.slow
 def test_a_weighted_training_goes_on_to_the_same_end(tmp_path):
-    options = {"augment": Augment(flip=True, mixup=0.2), "balance_classes": True}
+    options = {"augment": Augment(flip=True, mixup=0.2), "class_weights": "balanced"}
     whole = train(**options)
     end_after(1, lambda: train(folder=tmp_path, **options))
     assert_equal(train(folder=tmp_path, **options), whole)

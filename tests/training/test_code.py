@@ -68,6 +68,14 @@ def train_in(folder):
 
 
 @pytest.mark.parametrize(("name", "kept"), [("commands/demo.py", True), ("training/fitting.py", False)])
+def test_a_trainings_states_keep_their_name_while_its_code_is_the_same(project, name, kept):
+    before = training_key({"pictures": "ab"})
+    edit(project / "smallvision" / name)
+    assert (training_key({"pictures": "ab"}) == before) is kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kept"), [("commands/demo.py", True), ("training/fitting.py", False)])
 def test_a_half_done_training_is_kept_while_its_code_is(project, capsys, name, kept):
     end_after(1, partial(train_in, project / "checkpoints"))
     edit(project / "smallvision" / name)

@@ -25,8 +25,8 @@ def test_a_recipe_goes_before_the_general_values():
     own = {"image_size": 64, "batch_size": 5, "lr": 0.25}
     plan = resolve(params_with("baseline", own, image_size=100, batch_size=9, lr=0.5))
     assert (plan.image_size, plan.batch_size, plan.lr) == (64, 5, 0.25)
-    assert (plan.augment, plan.second_phase(), plan.balance_classes) == (None, None, False)
-    assert resolve(params_with("baseline", class_weights="balanced")).balance_classes
+    assert (plan.augment, plan.second_phase(), plan.class_weights) == (None, None, "none")
+    assert resolve(params_with("baseline", class_weights="balanced")).class_weights == "balanced"
 
 
 def test_a_pretrained_base_has_its_own_size_and_float32():

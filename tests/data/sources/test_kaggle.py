@@ -32,6 +32,8 @@ def kaggle(project: Project, tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("TQDM_DISABLE", "1")
     forget_client(monkeypatch)
+    # To name itself, the client looks at every module for each frame of the stack, which takes long in a test.
+    monkeypatch.setattr("kagglehub.clients.get_user_agent", lambda: "kagglehub")
     project.write_params("kaggle")
     bodies: list[bytes] = []
 
