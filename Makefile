@@ -36,7 +36,7 @@ test-slow: setup
 lint: setup
 	ruff check .
 	ruff format --check .
-	lint-imports --quiet
+	lint-imports --no-logo
 	mypy
 
 # Half an hour on two cores, alone on the machine. `make bench TORCH=python-with-pytorch` compares with PyTorch too.

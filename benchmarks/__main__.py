@@ -1,7 +1,7 @@
 """`python -m benchmarks`: how fast we are, beside others, on this machine and in one run.
 
 Contenders run by turns, each in a process of its own, and medians count: machines are noisy, so only
-ratios of one run say anything. Prints a table and writes it as JSON.
+ratios of one run say anything. It prints a table and writes it as JSON.
 """
 
 import argparse
@@ -9,12 +9,9 @@ import json
 import os
 import platform
 import re
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -22,101 +19,57 @@ from statistics import median
 import yaml
 
 from benchmarks.pictures import write_pictures
+from benchmarks.processes import EVALUATE, PYTHON, ROOT, TRAIN, Table, run, run_by_turns
 from smallvision.core.params_file import read_params
 
-ROOT = Path(__file__).parent.parent
-PYTHON = sys.executable
-PARTS = ("epochs", "step", "decode", "augment", "infer", "predict", "processes", "growth")
 RECIPES = ("baseline", "augmented")  # of the project's own params.yaml
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A process that ended well: its output, how long it took, and its largest resident memory."""
+class Setting:
+    """Where and how much is measured.
 
-    output: str
-    seconds: float
-    mebibytes: float
-
-    def epochs(self) -> list[float]:
-        """The seconds of each epoch, as printed."""
-        return [float(match) for match in re.findall(r"^epoch .*?  ([\d.]+) s", self.output, re.M)]
-
-
-@dataclass
-class Table:
-    """What was measured, printed row by row."""
-
-    numbers: dict[str, object] = field(default_factory=dict)
-
-    def add(
-        self, what: str, ours: float, unit: str, name: str = "", theirs: float = 0, *, smaller: bool = False
-    ) -> None:
-        """Add a row and print it; `smaller`: the smaller is the faster."""
-        ratio = (theirs / ours if smaller else ours / theirs) if theirs else 0
-        left = f"{ours:,.4g} {unit}" if ours < 100 else f"{ours:,.0f} {unit}"
-        right = f"  {name} {theirs:,.4g}".ljust(28) + f"{ratio:.2f}" if theirs else ""
-        print(f"{what:34} {left:>16}{right}", flush=True)
-        self.numbers[f"{what}{' / ' + name if name else ''}"] = {"ours": ours, "theirs": theirs or None, "unit": unit}
-
-
-def run(command: Sequence[str], folder: Path) -> Finished:
-    """Run a command in `folder` to its end.
-
-    Raises:
-        subprocess.CalledProcessError: it failed; what it wrote is on stderr.
+    Attributes:
+        folder: holds the folders `200` and `500`, with pictures of 200x200 and 500x375, and `few`, with few pictures.
+        rounds: how often each comparison of processes is repeated.
+        torch: an interpreter with PyTorch, to compare with.
+        per_subset: validation pictures, and test pictures.
+        small: whether few pictures are enough, to see that everything runs.
     """
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
-    start = time.monotonic()
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
-    if process.returncode:
-        sys.stderr.write(text)
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return Finished(text, seconds, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
 
+    folder: Path
+    rounds: int
+    torch: str | None
+    per_subset: int
+    small: bool
 
-def by_turns(commands: Mapping[str, Sequence[str]], folder: Path, rounds: int) -> dict[str, list[Finished]]:
-    """Run each command in turn, `rounds` times."""
-    finished: dict[str, list[Finished]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            finished[name].append(run(command, folder))
-    return finished
+    @property
+    def home(self) -> Path:
+        """The folder of the pictures of 200x200, where most is measured."""
+        return self.folder / "200"
 
 
 def write_params(folder: Path, recipe: str, epochs: int) -> None:
-    """Write the params.yaml of a run: the project's own, but for the recipe and its epochs."""
+    """Write the params.yaml of a run: the project's own, with another recipe and number of epochs."""
     params = read_params(ROOT / "params.yaml").model_dump(exclude_unset=True)
     params["recipe"] = recipe
     params["recipes"][recipe]["epochs"] = epochs
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-TRAIN = (PYTHON, "-m", "stages.train", "pictures", "model.keras", "train.json", "history.csv")
-EVALUATE = (PYTHON, "-m", "stages.evaluate", "model.keras", "train.json", "pictures", "test.json", "plots")
-
-
-def measure_epochs(table: Table, folder: Path, rounds: int, torch: str | None) -> None:
-    """Second epochs: in the first, ours decodes and compiles."""
+def measure_epochs(table: Table, setting: Setting) -> None:
+    """Time second epochs. In the first one, ours decodes and compiles."""
     for recipe in RECIPES:
-        write_params(folder, recipe, 2)
-        commands = {"ours": TRAIN, "the book's": (PYTHON, "-m", "benchmarks.book", "pictures", recipe, "2")}
-        if torch and recipe == "baseline":
+        write_params(setting.home, recipe, 2)
+        commands: dict[str, Sequence[str]] = {
+            "ours": TRAIN,
+            "the book's": (PYTHON, "-m", "benchmarks.book", "pictures", recipe, "2"),
+        }
+        if setting.torch and recipe == "baseline":
+            script = str(ROOT / "benchmarks/pytorch.py")
             for precision in ("float32", "bfloat16"):
-                commands[f"PyTorch {precision}"] = (
-                    torch,
-                    str(ROOT / "benchmarks/pytorch.py"),
-                    "pictures",
-                    precision,
-                    "2",
-                )
-        finished = by_turns(commands, folder, rounds)
+                commands[f"PyTorch {precision}"] = (setting.torch, script, "pictures", precision, "2")
+        finished = run_by_turns(commands, setting.home, setting.rounds)
         seconds = {name: median(each.epochs()[-1] for each in runs) for name, runs in finished.items()}
         for name in list(commands)[1:]:
             table.add(f"{recipe} epoch", seconds["ours"], "s", name, seconds[name], smaller=True)
@@ -133,9 +86,9 @@ def measure_kernel(name: str, folder: Path) -> dict[str, float]:
     return rates
 
 
-def measure_step(table: Table, folder: Path) -> None:
-    """Training steps beside PyTorch's, and beside the machine's own matrix products."""
-    rates = measure_kernel("step", folder)
+def measure_step(table: Table, setting: Setting) -> None:
+    """Time training steps beside PyTorch's, and beside the machine's own matrix products."""
+    rates = measure_kernel("step", setting.home)
     for name in ("PyTorch float32", "PyTorch bfloat16"):
         if theirs := table.numbers.get(f"{name} step"):
             table.add("training step", rates["pictures per second"], "pictures/s", name, theirs)
@@ -146,22 +99,42 @@ def measure_step(table: Table, folder: Path) -> None:
         )
 
 
-def measure_predict(table: Table, folder: Path, rounds: int) -> None:
-    """One picture as a whole process beside Keras, then each format: size, latency, and files to answers."""
-    pictures, model = "pictures", folder / "predict.keras"
+def measure_decode(table: Table, setting: Setting) -> None:
+    """Time the decoding of files."""
+    for name, side in (("200", "200x200"), ("500", "500x375")):
+        rates = measure_kernel("decode", setting.folder / name)
+        table.add(f"decode {side}", rates["ours"], "pictures/s", "Pillow, one thread", rates["pillow"])
+
+
+def measure_augment(table: Table, setting: Setting) -> None:
+    """Time augmentation."""
+    rates = measure_kernel("augment", setting.home)
+    table.add("augment", rates["ours"], "pictures/s", "ImageDataGenerator", rates["ImageDataGenerator"])
+
+
+def measure_infer(table: Table, setting: Setting) -> None:
+    """Time a frozen base."""
+    rates = measure_kernel("infer", setting.home)
+    table.add("MobileNetV2, 224 pixels", rates["ours"], "pictures/s", "Keras' predict", rates["predict"])
+
+
+def measure_predict(table: Table, setting: Setting) -> None:
+    """Time one picture as a whole process beside Keras, then each format: size, latency, and files to answers."""
+    pictures, model = "pictures", setting.home / "predict.keras"
     tool = (PYTHON, "-m", "benchmarks.deployment")
-    run((*tool, "make", str(model)), folder)
+    run((*tool, "make", str(model)), setting.home)
     lite = str(model.with_name("predicted.tflite"))
-    run((PYTHON, "-m", "smallvision.export", "--model", str(model), "--format", "litert", lite), folder)
-    picture = str(next((folder / pictures).rglob("*.jpg")))
-    commands = {
-        "ours": (PYTHON, "-m", "smallvision.predict", "--model", lite, picture),
+    command = (PYTHON, "-m", "smallvision")
+    run((*command, "export", "--model", str(model), "--format", "litert", lite), setting.home)
+    picture = str(next((setting.home / pictures).rglob("*.jpg")))
+    commands: dict[str, Sequence[str]] = {
+        "ours": (*command, "predict", "--model", lite, picture),
         "Keras": (*tool, "one", str(model), pictures),
     }
-    finished = by_turns(commands, folder, rounds)
+    finished = run_by_turns(commands, setting.home, setting.rounds)
     ours, theirs = (median(each.seconds for each in runs) for runs in finished.values())
     table.add("predict 1 picture", ours, "s", "Keras", theirs, smaller=True)
-    found = json.loads(run((*tool, "rates", str(model), pictures), folder).output.splitlines()[-1])
+    found = json.loads(run((*tool, "rates", str(model), pictures), setting.home).output.splitlines()[-1])
     many = found["pictures per second"]
     table.add("predict a folder", many["predict"], "pictures/s", "Keras' predict", many["keras"])
     for kind, milliseconds in found["ms"].items():
@@ -169,33 +142,45 @@ def measure_predict(table: Table, folder: Path, rounds: int) -> None:
         table.add(f"{kind}, size", found["MB"][kind], "MB")
 
 
-def measure_processes(table: Table, folder: Path, rounds: int) -> None:
-    """Whole processes beside the import of TensorFlow: evaluation, and training up to its first steps."""
-    write_params(folder, "baseline", 1)
-    run(TRAIN, folder)
+def measure_processes(table: Table, setting: Setting) -> None:
+    """Time whole processes beside the import of TensorFlow: evaluation, and training up to its first steps."""
+    write_params(setting.home, "baseline", 1)
+    run(TRAIN, setting.home)
     alone = (PYTHON, "-c", "import tensorflow")
-    few = folder.parent / "few"
+    few = setting.folder / "few"
     write_params(few, "baseline", 1)
-    for what, command, where in (("evaluate 1,000 pictures", EVALUATE, folder), ("train 2 steps", TRAIN, few)):
-        finished = by_turns({"ours": command, "import tensorflow": alone}, where, rounds)
+    for what, command, where in (("evaluate 1,000 pictures", EVALUATE, setting.home), ("train 2 steps", TRAIN, few)):
+        finished = run_by_turns({"ours": command, "import tensorflow": alone}, where, setting.rounds)
         ours, theirs = (median(each.seconds for each in runs) for runs in finished.values())
         table.add(what, ours, "s", "import tensorflow", theirs, smaller=True)
 
 
-def measure_growth(table: Table, folder: Path, counts: Sequence[int], validation: int) -> None:
-    """One epoch of `baseline` on more and more pictures of 500x375."""
-    for count in counts:
-        home = folder / f"growth-{count}"
+def measure_growth(table: Table, setting: Setting) -> None:
+    """Time one epoch of `baseline` on more and more pictures of 500x375."""
+    for count in (40, 80) if setting.small else (500, 2000, 8000, 24000):
+        home = setting.folder / f"growth-{count}"
         home.mkdir()
-        write_pictures(home / "pictures", {"train": count, "validation": validation}, 500, 375)
+        write_pictures(home / "pictures", {"train": count, "validation": setting.per_subset}, 500, 375)
         write_params(home, "baseline", 1)
         finished = run(TRAIN, home)
         table.add(f"train 1 epoch of {count:,} pictures", finished.seconds, "s")
         table.add(f"peak memory, {count:,} pictures", finished.mebibytes, "MiB")
 
 
+PARTS = {
+    "epochs": measure_epochs,
+    "step": measure_step,
+    "decode": measure_decode,
+    "augment": measure_augment,
+    "infer": measure_infer,
+    "predict": measure_predict,
+    "processes": measure_processes,
+    "growth": measure_growth,
+}
+
+
 def describe_machine() -> dict[str, object]:
-    """What the figures depend on."""
+    """Return what the figures depend on."""
     cpuinfo = Path("/proc/cpuinfo")
     names = re.findall(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.M) if cpuinfo.exists() else []
     return {
@@ -214,43 +199,24 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="few pictures, to see that all of it runs")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results.json"), help="default: %(default)s")
     arguments = parser.parse_args()
-    parts = arguments.parts or PARTS
-    if unknown := sorted(set(parts) - set(PARTS)):
+    if unknown := sorted(set(arguments.parts) - set(PARTS)):
         parser.error(f"no part {unknown[0]!r}; expected {', '.join(PARTS)}")
     per_subset = 40 if arguments.small else 1000
     if arguments.small:
-        os.environ["BENCHMARK_ROUNDS"] = "1"  # for benchmarks.kernels, in processes of its own
+        os.environ["BENCHMARK_ROUNDS"] = "1"  # for benchmarks.kernels, which runs in processes of its own
     table = Table()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        setting = Setting(Path(temporary), arguments.rounds, arguments.torch, per_subset, arguments.small)
         for name, side, count in (
             ("200", (200, 200), per_subset),
             ("500", (500, 375), per_subset),
             ("few", (200, 200), 40),
         ):
             counts = {"train": 2 * count if name == "200" else 40, "validation": count, "test": count}
-            write_pictures(folder / name / "pictures", counts, *side)
-        home = folder / "200"
-        if "epochs" in parts:
-            measure_epochs(table, home, arguments.rounds, arguments.torch)
-        if "step" in parts:
-            measure_step(table, home)
-        if "decode" in parts:
-            for name, side in (("200", "200x200"), ("500", "500x375")):
-                rates = measure_kernel("decode", folder / name)
-                table.add(f"decode {side}", rates["ours"], "pictures/s", "Pillow, one thread", rates["pillow"])
-        if "augment" in parts:
-            rates = measure_kernel("augment", home)
-            table.add("augment", rates["ours"], "pictures/s", "ImageDataGenerator", rates["ImageDataGenerator"])
-        if "infer" in parts:
-            rates = measure_kernel("infer", home)
-            table.add("MobileNetV2, 224 pixels", rates["ours"], "pictures/s", "Keras' predict", rates["predict"])
-        if "predict" in parts:
-            measure_predict(table, home, arguments.rounds)
-        if "processes" in parts:
-            measure_processes(table, home, arguments.rounds)
-        if "growth" in parts:
-            measure_growth(table, folder, (40, 80) if arguments.small else (500, 2000, 8000, 24000), per_subset)
+            write_pictures(setting.folder / name / "pictures", counts, *side)
+        for name, measure in PARTS.items():
+            if name in (arguments.parts or PARTS):
+                measure(table, setting)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": describe_machine(), "rounds": arguments.rounds, "results": table.numbers}
     arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

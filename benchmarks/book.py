@@ -1,7 +1,7 @@
 """The book's recipe to the letter: `python -m benchmarks.book PICTURES baseline|augmented EPOCHS`.
 
-Prints the seconds of each epoch. Source: F. Chollet, *Deep Learning with Python*, 2017, listings 5.5
-to 5.8 and 5.13 to 5.14; its `ImageDataGenerator` is in Keras 3 as legacy.
+Prints the seconds of each epoch. Source: F. Chollet, *Deep Learning with Python*, 2017, listings 5.5 to 5.8 and 5.13
+to 5.14. Keras 3 keeps the book's `ImageDataGenerator` as legacy.
 """
 
 import sys

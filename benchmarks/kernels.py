@@ -1,6 +1,6 @@
-"""Parts of the work alone: `python -m benchmarks.kernels decode|augment|infer|step PICTURES`; prints JSON.
+"""Parts of the work alone: `python -m benchmarks.kernels decode|augment|infer|step PICTURES`. Prints JSON.
 
-What is compared runs by turns, and the medians count.
+Contenders run by turns, and the medians count.
 """
 
 import json
@@ -22,17 +22,17 @@ from smallvision.core.params_file import read_params
 from smallvision.data.pictures.batches import evaluation_batches
 from smallvision.data.pictures.loading import Pictures
 from smallvision.data.pictures.manifest import read_manifest
-from smallvision.models import convnet
+from smallvision.models.convnet import build_convnet
 from smallvision.models.inference import run_model
-from smallvision.training import precision
 from smallvision.training.batches import training_batches
+from smallvision.training.hardware import choose_precision
 
 ROUNDS = int(os.environ.get("BENCHMARK_ROUNDS", "5"))  # of each comparison inside one process
 SIZE, BATCH = 150, 20
 
 
 def by_turns(works: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Return the median rate of each work, which returns how many things it did."""
+    """Return the median rate of each work, in things per second. A work returns how many things it has done."""
     rates: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
@@ -43,7 +43,7 @@ def by_turns(works: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> 
 
 
 def decode(folder: Path) -> dict[str, float]:
-    """Files to arrays of 150x150, pictures per second."""
+    """Measure files to arrays of 150x150, in pictures per second."""
     entries = read_manifest(folder / "manifest.json").subset("validation")
 
     def ours() -> int:
@@ -59,7 +59,7 @@ def decode(folder: Path) -> dict[str, float]:
 
 
 def augment(folder: Path) -> dict[str, float]:
-    """Arrays to augmented batches of 32, pictures per second."""
+    """Measure arrays to augmented batches of 32, in pictures per second."""
     entries = read_manifest(folder / "manifest.json").subset("validation")
     pictures = Pictures(folder, entries, SIZE)[np.arange(len(entries))]
     labels = np.zeros(len(entries))
@@ -69,7 +69,7 @@ def augment(folder: Path) -> dict[str, float]:
 
     def drain(source: Iterator) -> int:
         count = 0
-        for _ in range(100):  # so many that the four which lie ready from the last turn hardly count
+        for _ in range(100):  # so many that the four batches which lie ready from the last turn hardly count
             count += len(next(source)[1])
         return count
 
@@ -78,7 +78,7 @@ def augment(folder: Path) -> dict[str, float]:
 
 
 def infer(folder: Path) -> dict[str, float]:
-    """Arrays to features of a frozen base, pictures per second, all that goes before the first included."""
+    """Measure arrays to features of a frozen base, in pictures per second, with all that precedes the first batch."""
     entries = read_manifest(folder / "manifest.json").subset("validation")[:500]
     pictures = Pictures(folder, entries, 224)[np.arange(len(entries))]
     base = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=None, pooling="avg")
@@ -92,10 +92,10 @@ def infer(folder: Path) -> dict[str, float]:
 
 
 def step(_folder: Path) -> dict[str, float | str]:
-    """Training steps of `baseline` on a batch that lies ready, beside matrix products alone."""
-    chosen = precision.choose("auto")
+    """Measure training steps of `baseline` on a batch that lies ready, beside matrix products alone."""
+    chosen = choose_precision("auto")
     keras.config.set_dtype_policy("mixed_bfloat16" if chosen == "bfloat16" else "float32")
-    model = convnet.baseline(SIZE, 2)
+    model = build_convnet(SIZE, 2)
     model.compile(optimizer=keras.optimizers.RMSprop(1e-4), loss="binary_crossentropy", metrics=["acc"])
     batch = tf.random.uniform((BATCH, SIZE, SIZE, 3)), tf.cast(tf.random.uniform((BATCH, 1)) < 0.5, tf.float32)
     batches = tf.data.Dataset.from_tensors(batch).repeat()
@@ -128,9 +128,10 @@ def step(_folder: Path) -> dict[str, float | str]:
 
 
 def training_flops(model: keras.Model) -> int:
-    """Operations of one training step per picture, of convolutions and dense layers.
+    """Count the operations of convolutions and dense layers in one training step, for one picture.
 
-    Forward once, backward twice: to the weights, and, but for the first layer, to the input.
+    Each layer computes once forward and twice backward, to its weights and to its input; the first layer need not
+    compute backward to its input.
     """
     total = 0
     for index, layer in enumerate(each for each in model.layers if each.weights):

@@ -11,11 +11,11 @@ import numpy as np
 from smallvision.data.pictures.manifest import Entry, Manifest, write_manifest
 from smallvision.data.sources.drawn import DRAWN, draw_picture
 
-DISTINCT = 100  # of a class; the others are hard links to them, since only their number counts
+DISTINCT = 100  # different pictures of a class; the others are hard links to them, because only their number counts
 
 
 def write_pictures(folder: Path, counts: Mapping[str, int], width: int, height: int) -> None:
-    """Write JPEGs of one size below `folder`, `counts` of each subset, half of each class."""
+    """Write JPEGs of one size below `folder`: so many of each subset as `counts` says, half of them of each class."""
     entries = []
     distinct = min(DISTINCT, max(counts.values()) // 2)
     for label in DRAWN:

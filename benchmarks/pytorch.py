@@ -1,8 +1,8 @@
 """The baseline network in PyTorch: `python -m benchmarks.pytorch PICTURES float32|bfloat16 EPOCHS`.
 
-Channels last, and autocast for bfloat16: the settings it is fastest with on a CPU. Prints the seconds
-of each epoch, then the pictures per second of training steps on a batch that lies ready. Needs
-nothing of the project, so that any interpreter with PyTorch and Pillow will do.
+It uses channels last, and autocast for bfloat16, the settings with which PyTorch is fastest on a CPU. Prints the
+seconds of each epoch, then the pictures per second of training steps on a batch that lies ready. It needs nothing of
+the project, so any interpreter with PyTorch and Pillow will do.
 """
 
 import sys
@@ -66,7 +66,7 @@ class _Training:
 
 def main(pictures: str, precision: str, epochs: str) -> None:
     training = _Training(precision)
-    # Workers that stay, or each epoch would start with starting them.
+    # The workers stay from epoch to epoch; otherwise each epoch would begin by starting them.
     options = {"num_workers": 2, "persistent_workers": True}
     train = DataLoader(_Pictures(Path(pictures, "train")), batch_size=20, shuffle=True, **options)
     validation = DataLoader(_Pictures(Path(pictures, "validation")), batch_size=100, **options)

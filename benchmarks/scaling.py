@@ -1,8 +1,8 @@
 """How far one machine goes: `python -m benchmarks.scaling predict|nodes|classes|ray|stopping`.
 
-`predict` answers more and more pictures, `nodes` does so on a Ray cluster of one and of two nodes; `classes` trains on
-as many pictures of more and more classes; `ray` compares a sweep with the same trainings in a row, `stopping` a sweep
-with and without early stopping. What is compared runs by turns; prints a table.
+`predict` answers more and more pictures, and `nodes` does so on a Ray cluster of one and of two nodes. `classes` trains
+on the same number of pictures of more and more classes. `ray` compares a sweep with the same trainings in a row, and
+`stopping` compares sweeps with and without early stopping. Contenders run by turns. Prints a table.
 """
 
 import argparse
@@ -17,17 +17,17 @@ from statistics import median
 import numpy as np
 import yaml
 
-from benchmarks.__main__ import PYTHON, ROOT, TRAIN, Table, run
 from benchmarks.pictures import write_pictures
+from benchmarks.processes import PYTHON, ROOT, TRAIN, Table, run
 from smallvision.core.params_file import read_params
 from smallvision.data.sources.drawn import draw_picture
 from tests.cluster import cluster
 
-SWEEP = (PYTHON, "-m", "smallvision.sweep")
+SWEEP = (PYTHON, "-m", "smallvision", "sweep")
 
 
 def make_project(folder: Path, until: str = "split", **params: object) -> Path:
-    """Clone the project, as it is committed, with these parameters, and run the first stages."""
+    """Clone the project as it is committed, with these parameters, and run the first stages."""
     project = folder / "project"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
     content = read_params(ROOT / "params.yaml").model_dump(exclude_unset=True) | params
@@ -36,20 +36,20 @@ def make_project(folder: Path, until: str = "split", **params: object) -> Path:
     return project
 
 
-def predict(model: Path, pictures: str) -> tuple[str, ...]:
+def predict_command(model: Path, pictures: str) -> tuple[str, ...]:
     """Return the command that answers the pictures of a folder."""
-    return (PYTHON, "-m", "smallvision.predict", "--model", str(model), "--parquet", "answers", pictures)
+    return (PYTHON, "-m", "smallvision", "predict", "--model", str(model), "--parquet", "answers", pictures)
 
 
 def measure_predict(table: Table, folder: Path, model: Path, counts: Sequence[int], rounds: int) -> None:
-    """Pictures of 200x200; the first count again beside each other one."""
+    """Answer pictures of 200x200. The first count is measured again beside each of the others."""
     for count in counts:
         write_pictures(folder / str(count), {"test": count}, 200, 200)
     for count in counts[1:]:
         rates: dict[int, list[float]] = {counts[0]: [], count: []}
         for _ in range(rounds):
             for number, found in rates.items():
-                finished = run(predict(model, str(number)), folder)
+                finished = run(predict_command(model, str(number)), folder)
                 found.append(number / finished.seconds)
                 shutil.rmtree(folder / "answers")
         table.add(f"predict {count:,}", median(rates[count]), "pictures/s", f"{counts[0]:,}", median(rates[counts[0]]))
@@ -57,21 +57,24 @@ def measure_predict(table: Table, folder: Path, model: Path, counts: Sequence[in
 
 
 def measure_nodes(table: Table, folder: Path, model: Path, count: int, rounds: int) -> None:
-    """Pictures of 200x200, on one node and on two, which have a core each."""
+    """Answer pictures of 200x200 on one node and on two nodes, each of which has one core."""
     write_pictures(folder / "many", {"test": count}, 200, 200)
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
         for nodes, found in seconds.items():
             with cluster(nodes, pinned=True) as made:
                 settings = [f"{name}={value}" for name, value in made.environment.items()]
-                found.append(run([*made.inside, "env", *settings, *predict(model, "many")], folder).seconds)
+                found.append(run([*made.inside, "env", *settings, *predict_command(model, "many")], folder).seconds)
             shutil.rmtree(folder / "answers")
     one, two = (count / median(found) for found in seconds.values())
     table.add(f"{count:,} pictures, two nodes", two, "pictures/s", "one node", one)
 
 
 def measure_classes(table: Table, folder: Path, counts: Sequence[int], pictures: int) -> None:
-    """As many pictures in all, half of them for training, of ever more classes: the whole pipeline, one epoch."""
+    """Run the whole pipeline, with one epoch, on the same number of pictures of ever more classes.
+
+    Half of the pictures are for training.
+    """
     for count in counts:
         source = folder / f"{count} classes"
         for index in range(count):
@@ -91,7 +94,7 @@ def measure_classes(table: Table, folder: Path, counts: Sequence[int], pictures:
 
 
 def measure_ray(table: Table, folder: Path, trials: int, rounds: int, **params: object) -> None:
-    """The same trainings in a sweep, and one after the other as the train stage."""
+    """Run the same trainings in a sweep, and one after the other as the train stage."""
     project = make_project(folder, **params)
     seeds = ",".join(map(str, range(1, trials + 1)))
     sweep, row = [], []
@@ -102,14 +105,13 @@ def measure_ray(table: Table, folder: Path, trials: int, rounds: int, **params: 
         for seed in range(1, trials + 1):
             content = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8")) | {"seed": seed}
             (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-            command = [*TRAIN[:3], "data/pictures", "model.keras", "train.json", "history.csv"]
-            seconds += run(command, project).seconds
+            seconds += run([*TRAIN[:3], "data/pictures", *TRAIN[4:]], project).seconds
         row.append(seconds)
     table.add(f"{trials} trainings", median(row), "s", "sweep", median(each.seconds for each in sweep), smaller=True)
 
 
 def measure_stopping(table: Table, folder: Path, trials: int, **params: object) -> None:
-    """The same random trials with and without early stopping: epochs, and the best accuracy."""
+    """Run the same random trials with and without early stopping, and compare epochs and the best accuracy."""
     project = make_project(folder, **params)
     space = ("-S", "lr=tag(log, interval(1e-5, 1e-2))", "-S", "batch_size=10,20,40")
     best, epochs = {}, {}

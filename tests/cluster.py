@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine, of nodes of one core each, for tests and benchmarks."""
+"""A real Ray cluster on this machine, for tests and benchmarks. Each of its nodes has one core."""
 
 import contextlib
 import os
@@ -14,21 +14,27 @@ from pathlib import Path
 
 import psutil
 
-ADDRESSES = ("127.0.0.2", "127.0.0.3")  # Ray takes 127.0.0.1 for the machine's outer address
+ADDRESSES = ("127.0.0.2", "127.0.0.3")  # Ray replaces 127.0.0.1 by the machine's outer address
 UNSHARE = ("unshare", "--map-root-user", "--net")
 
 
 @dataclass
 class Cluster:
-    """Nodes in a network of their own, as Ray listens on every interface."""
+    """Nodes in a network of their own, because Ray listens on every interface.
 
-    inside: list[str]  # what runs a command in that network
+    Attributes:
+        inside: the words before a command that run it in that network.
+        nodes: the processes of the nodes.
+        environment: the variables with which a command finds the cluster.
+    """
+
+    inside: list[str]
     nodes: list[subprocess.Popen[bytes]]
     environment: dict[str, str]
 
 
 def networks_can_be_made() -> bool:
-    """Say whether this user may have a network of their own, as Linux lets most, and has the commands."""
+    """Say whether this user has the commands for a network of their own and may make one, as on most Linux systems."""
     up = [*UNSHARE, "ip", "link", "set", "lo", "up"]
     return (
         bool(shutil.which(UNSHARE[0]) and shutil.which("nsenter"))
@@ -38,7 +44,7 @@ def networks_can_be_made() -> bool:
 
 @contextlib.contextmanager
 def cluster(count: int = 2, *, pinned: bool = False) -> Iterator[Cluster]:
-    """Run so many nodes until the block ends; `pinned`: each keeps to a core of its own."""
+    """Run some nodes until the block ends. If they are `pinned`, each keeps to a core of its own."""
     shell = ("sh", "-c", "ip link set lo up && echo up && exec sleep 3600")
     network = subprocess.Popen([*UNSHARE, *shell], stdout=subprocess.PIPE, text=True)
     try:
@@ -66,7 +72,7 @@ def cluster(count: int = 2, *, pinned: bool = False) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def _node(before: list[str], options: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A node, as long as the block lasts."""
+    """Run a node until the block ends."""
     ray = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
     process = subprocess.Popen(
         [*before, *ray, *options], env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -78,7 +84,7 @@ def _node(before: list[str], options: list[str], environment: dict[str, str]) ->
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill -9 a node with all its processes."""
+    """Kill a node and all its processes with SIGKILL."""
     if process.poll() is None:
         node = psutil.Process(process.pid)
         for each in [*node.children(recursive=True), node]:
@@ -88,7 +94,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _alive(made: Cluster) -> int:
-    """How many nodes there are, 0 before the first one answers."""
+    """Return how many nodes there are; 0 before the first one answers."""
     host, port = made.environment["RAY_ADDRESS"].split(":")
     count = (
         f"import ray, socket; socket.create_connection(({host!r}, {port})); ray.init(logging_level='ERROR'); "
@@ -102,7 +108,7 @@ def _alive(made: Cluster) -> int:
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    """Wait until it holds."""
+    """Wait until a condition holds, and fail if it takes too long."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"no {what} in {seconds} s"

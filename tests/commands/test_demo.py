@@ -109,62 +109,66 @@ def address(project: Project, model_file, monkeypatch) -> Iterator[str]:
     assert rest == "demo: interrupted\n"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("nicegui"), reason="nicegui is missing: `make demo` installs it")
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here")
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of selenium's
-def test_a_person_drops_pictures_in_a_browser(address, tmp_path):
+@pytest.fixture
+def browser() -> Iterator[object]:
     from selenium import webdriver
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for option in ("headless=new", "no-sandbox", "window-size=1000,1000"):
         options.add_argument(f"--{option}")
     browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    try:
-        wait = WebDriverWait(browser, 90)
-        browser.get(address)
-        assert browser.title == "smallvision"
-        wait.until(lambda _: "89.7% of 1000 test pictures" in browser.find_element(By.TAG_NAME, "body").text)
+    yield browser
+    browser.quit()
 
-        def drop(name: str, data: bytes, expected: str) -> str:
-            (tmp_path / name).write_bytes(data)
-            browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / name))
-            wait.until(lambda _: expected in browser.find_element(By.ID, "result").text)
-            return browser.find_element(By.ID, "result").text
 
-        shown = drop("a cat.jpg", jpeg(1), "bright is what spoke for")
-        assert all(name in shown for name in CLASSES)  # the one with tags in it, too, as text
-        name, probability = browser.find_element(By.ID, "answer").text.rsplit(" ", 1)
-        assert name in CLASSES
-        assert 50 <= float(probability.rstrip("%")) <= 100
-        images = browser.find_elements(By.CSS_SELECTOR, "#result img")
-        assert len(images) == 2
-        captions = [image.get_dom_attribute("alt") for image in images]
-        assert captions == ["the picture", f"bright is what spoke for {name}"]
-        sizes = "return [...document.querySelectorAll('#result img')].map(i => [i.naturalWidth, i.naturalHeight])"
-        wait.until(lambda _: browser.execute_script(sizes) == [[60, 50], [60, 50]])
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("nicegui"), reason="nicegui is missing: `make demo` installs it")
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # selenium leaves sockets open
+def test_a_person_drops_pictures_in_a_browser(browser, address, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
 
-        for bad, data, reason in (
-            ("<img src=x>.jpg", b"no picture", "<img src=x>.jpg: no picture in a supported format"),
-            ("half.jpg", jpeg(1)[:900], "half.jpg: damaged: "),
-            (
-                "huge.bmp",
-                b"BM" + bytes(12) + b"(\0\0\0" + b"\0\0\1\0" * 2 + b"\1\0\30\0" + bytes(24),
-                "65536x65536 pixels",
-            ),
-        ):
-            drop(bad, data, reason)
-            assert browser.find_elements(By.CSS_SELECTOR, "#result [role=alert]")
-            assert not browser.find_elements(By.CSS_SELECTOR, "#result img")
-        drop("a cat.jpg", jpeg(2), "bright is what spoke for")  # and it goes on
+    wait = WebDriverWait(browser, 90)
+    browser.get(address)
+    assert browser.title == "smallvision"
+    wait.until(lambda _: "89.7% of 1000 test pictures" in browser.find_element(By.TAG_NAME, "body").text)
 
-        # Nothing comes from elsewhere: the page works without a network.
-        loaded = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
-        assert loaded
-        assert all(name.startswith((address, "data:", "blob:")) for name in loaded), loaded
-        assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-    finally:
-        browser.quit()
+    def drop(name: str, data: bytes, expected: str) -> str:
+        (tmp_path / name).write_bytes(data)
+        browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / name))
+        wait.until(lambda _: expected in browser.find_element(By.ID, "result").text)
+        return browser.find_element(By.ID, "result").text
+
+    shown = drop("a cat.jpg", jpeg(1), "bright is what spoke for")
+    assert all(name in shown for name in CLASSES)  # the one with tags in it, too, as text
+    name, probability = browser.find_element(By.ID, "answer").text.rsplit(" ", 1)
+    assert name in CLASSES
+    assert 50 <= float(probability.rstrip("%")) <= 100
+    images = browser.find_elements(By.CSS_SELECTOR, "#result img")
+    assert len(images) == 2
+    captions = [image.get_dom_attribute("alt") for image in images]
+    assert captions == ["the picture", f"bright is what spoke for {name}"]
+    sizes = "return [...document.querySelectorAll('#result img')].map(i => [i.naturalWidth, i.naturalHeight])"
+    wait.until(lambda _: browser.execute_script(sizes) == [[60, 50], [60, 50]])
+
+    for bad, data, reason in (
+        ("<img src=x>.jpg", b"no picture", "<img src=x>.jpg: no picture in a supported format"),
+        ("half.jpg", jpeg(1)[:900], "half.jpg: damaged: "),
+        (
+            "huge.bmp",
+            b"BM" + bytes(12) + b"(\0\0\0" + b"\0\0\1\0" * 2 + b"\1\0\30\0" + bytes(24),
+            "65536x65536 pixels",
+        ),
+    ):
+        drop(bad, data, reason)
+        assert browser.find_elements(By.CSS_SELECTOR, "#result [role=alert]")
+        assert not browser.find_elements(By.CSS_SELECTOR, "#result img")
+    drop("a cat.jpg", jpeg(2), "bright is what spoke for")  # and it goes on
+
+    # Nothing comes from elsewhere: the page works without a network.
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert loaded
+    assert all(name.startswith((address, "data:", "blob:")) for name in loaded), loaded
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from benchmarks.__main__ import PARTS, Finished
+from benchmarks.__main__ import PARTS
 from benchmarks.pictures import DISTINCT, write_pictures
+from benchmarks.processes import Finished
 from smallvision.data.pictures.loading import Pictures
 from smallvision.data.pictures.manifest import read_manifest
-from tests.commands.test_predict import trained  # noqa: F401
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Project
 from tests.scaling.test_sweep import needs_network, needs_ray
 
 
@@ -69,12 +69,13 @@ def test_every_part_runs(tmp_path):
         assert all(numbers["ours"] > 0 for numbers in found)
 
 
-def test_an_unknown_part_is_named(tmp_path):
+def test_an_unknown_part_is_named():
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks", "epoch"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert PARTS[0] in result.stderr
+    assert "no part 'epoch'; expected epochs, " in result.stderr
+    assert all(part in result.stderr for part in PARTS)
 
 
 @needs_ray
@@ -98,10 +99,11 @@ def test_more_classes_are_measured():
 @needs_ray
 @needs_network
 @pytest.mark.slow
-def test_two_nodes_are_compared_with_one(trained):  # noqa: F811
+def test_two_nodes_are_compared_with_one(trained_once: Project):
+    model = trained_once.folder / "data/models/model.tflite"
     assert re.fullmatch(
         r"40 pictures, two nodes +[\d.]+ pictures/s +one node [\d.]+ +[\d.]+\n",
-        measure("nodes", "--rounds=1", "--counts=40", f"--model={trained[1]}"),
+        measure("nodes", "--rounds=1", "--counts=40", f"--model={model}"),
     )
 
 
