@@ -1,7 +1,7 @@
 """Stage train: fit the network of a recipe.
 
-Reads `seed`, `train_limit`, `image_size`, `recipe`, `lr`, `batch_size`, `class_weights`, `device`,
-`precision`, `tensorboard` and the recipe itself.
+Reads `seed`, `train_limit`, `image_size`, `recipe`, `lr`, `batch_size`, `class_weights`, `device`, `precision`,
+`tensorboard` and the recipe itself.
 """
 
 import argparse

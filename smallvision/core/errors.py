@@ -74,7 +74,7 @@ def printable(text: str) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Return `text` on one line; if it is longer than `length` characters, an ellipsis replaces its middle."""
+    """Return `text` on one line, cut to `length` characters by an ellipsis in place of its middle."""
     text = printable(text)
     return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
 
@@ -110,11 +110,12 @@ def run(name: str, main: Callable[[], None]) -> NoReturn:
 
     A `UserError` becomes one line on stderr; a bug keeps its traceback, and its exit code is 1.
     """
-    if sys.getfilesystemencoding() != "utf-8":  # With LC_ALL=C PYTHONUTF8=0, no file could be called ü.
+    # Without UTF-8, as with LC_ALL=C PYTHONUTF8=0, no file named ü could be opened, so Python starts again with it.
+    if sys.getfilesystemencoding() != "utf-8":
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
     _catch_signals()
     _make_streams_usable()
-    # A picture that cannot be decoded is rejected with a reason. One that only has broken EXIF, say, is good enough.
+    # Pillow warns of small flaws such as broken EXIF. A picture that does not decode raises an error of its own.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         main()
@@ -141,7 +142,8 @@ def _catch_signals() -> None:
 
 def _make_streams_usable() -> None:
     """Make sure that a closed stream, or one that cannot show a letter, breaks nothing."""
-    # The next file that is opened would get the number of a closed stream, and libraries write to 1 and 2.
+    # The next file that is opened would get the number of a closed stream, and what libraries print to 1 and 2 would
+    # end up in that file. So /dev/null takes these numbers first.
     while os.open(os.devnull, os.O_RDWR) <= 2:
         pass
     for name in ("stdout", "stderr"):
@@ -166,7 +168,7 @@ def explain(name: str, error: BaseException) -> int:
         message, code = "interrupted", 128 + (_received or [signal.SIGINT])[0]
     elif isinstance(error, UserError):
         message, code = str(error), error.exit_code
-    elif isinstance(error, BrokenPipeError):  # The reader, such as `head`, has gone; nobody is to be told.
+    elif isinstance(error, BrokenPipeError):  # The reader, such as `head`, has gone, so nobody would read a message.
         return 128 + signal.SIGPIPE
     elif reason := surroundings_of(error):
         message, code = reason, SurroundingsError.exit_code
@@ -180,7 +182,7 @@ def explain(name: str, error: BaseException) -> int:
 def _leave(code: int) -> NoReturn:
     """End the process without the clean-up of libraries.
 
-    TensorFlow's clean-up waits for ever while its threads still make batches, and a half-finished import of it
+    TensorFlow's clean-up waits for ever while its threads still make batches, and if its import was interrupted, it
     replaces the exit code by its own. Our own code cleaned up when the exception passed through it.
     """
     for stream in (sys.stdout, sys.stderr):

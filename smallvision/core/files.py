@@ -18,7 +18,7 @@ from smallvision.core.errors import SurroundingsError, printable
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; that file replaces `path` if the block succeeds."""
+    """Yield a path beside `path` to write to; that file replaces `path` if the block succeeds, or else is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name gets a prefix because Keras and others judge a file by its ending. It is the same each time, so that the
     # next run overwrites what a killed one left; `locked` keeps a second run away.
@@ -58,7 +58,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Check, before a long write, that the disk of `folder` has `needed` bytes free; make the folder if need be.
+    """Make the folder if there is none, and check before a long write that its disk has `needed` bytes free.
 
     Raises:
         SurroundingsError: it has fewer.
@@ -76,7 +76,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Write `value` as strict JSON, one key a line, in the given order.
+    """Write `value` as strict JSON, one key per line, in the given order.
 
     Raises:
         ValueError: a number is NaN or infinite.

@@ -49,12 +49,12 @@ class Split(_Section):
 
     @property
     def sizes(self) -> dict[str, int | float]:
-        """What each subset gets, as it stands in the file."""
+        """What each subset gets, as written in the file."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of pictures per class of each subset; makes sense only if they are not shares."""
+        """The number of pictures per class in each subset. It makes sense only if the sizes are not shares."""
         return {subset: int(size) for subset, size in self.sizes.items()}
 
     @property
@@ -70,15 +70,16 @@ class Augment(_Section):
     uniformly between minus and plus the value. `flip` mirrors half of the pictures. `crop` is the smallest share of the
     area that is kept. `fill` says how the area beyond the edge is filled.
 
-    `brightness` is added, as a share of the range from black to white; `contrast` and `saturation` are shares.
-    `erase` is the share of pictures that lose a square. `mixup` is alpha of the Beta distribution from which the share
-    is drawn in which each picture is mixed with another of its batch; training accuracy then means nothing.
+    Changes of colour are drawn alike: `brightness` is a share of the range from black to white, `contrast` of the
+    distance to the picture's mean colour, `saturation` of the distance to grey. `erase` is the share of pictures that
+    lose a square. `mixup` mixes each picture with another of its batch; it is alpha of the Beta distribution that their
+    shares are drawn from, and training accuracy then means nothing.
 
     `size` is the side of the training pictures in pixels, if it is not `image_size`. A crop enlarges what it shows, so
-    objects look larger in training than they will later; smaller training pictures may fit better, and are faster
-    (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019). With `first_size` the pictures begin
-    with that side, if it is the smaller one, and grow to the other during the training, which is faster still on a CPU
-    (Tan and Le, "EfficientNetV2", ICML 2021).
+    objects look larger in training than they will later. Smaller training pictures can make up for that, and are faster
+    (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019). With a smaller `first_size`, the
+    pictures begin with that side and grow to the other during the training, which is faster still on a CPU (Tan and Le,
+    "EfficientNetV2", ICML 2021); a larger one has no effect.
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 0
@@ -102,7 +103,7 @@ class Augment(_Section):
         return bool(self.size or self.first_size)
 
 
-# Keys of a recipe that say nothing without a `backbone`.
+# Keys of a recipe that mean nothing without a `backbone`, so that a recipe which has them needs one.
 OF_BACKBONES = frozenset({"weights", "pooling", "units", "mirror", "unfreeze", "finetune_lr", "finetune_epochs"})
 
 
@@ -116,9 +117,9 @@ class Recipe(_Section):
     `finetune_lr`: a number of last layers, the name of the first such layer, or `all`.
 
     `optimizer: muon` is Muon (Jordan et al. 2024) for the convolutions and AdamW for all other weights. `weight_decay`
-    is AdamW's (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019). `schedule` says whether `lr`
-    stays constant or falls to 0 along a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts), after it
-    has risen from 0 during the share `warmup` of the steps. With `patience`, a training, or a phase of it, ends after
+    is decoupled (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019). `schedule` says whether
+    `lr` stays constant or falls to 0 along a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts), after
+    it has risen from 0 during the share `warmup` of the steps. With `patience`, each phase of the training ends after
     that many epochs in a row that were no better than its best. `label_smoothing` is the share of each label that is
     spread over all classes (Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016).
 

@@ -28,7 +28,7 @@ def read_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def parse_params(text: str, path: Path) -> Params:
-    """Parse and check `text`, the content of `path`.
+    """Parse and check `text`, the content of `path`, which error messages name.
 
     The parser is the one that DVC uses, which reads YAML 1.2: `1e-4` is a number, `yes` is a word, and a duplicate key
     is an error. PyYAML would read other values than `dvc params diff` shows.
@@ -45,7 +45,7 @@ def parse_params(text: str, path: Path) -> Params:
     except RecursionError:
         raise ParameterError(f"{path}: a value contains itself; write it out instead") from None
     except ValidationError as error:
-        # A misspelled key counts twice, as unknown and as missing; only the first of these says what was meant.
+        # pydantic reports a misspelled key twice, as unknown and as missing; only the first says what was meant.
         first, *others = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
         more = f" ({len(others)} more wrong)" if others else ""
         raise ParameterError(f"{path}: {_explain(first)}{more}") from None

@@ -22,22 +22,22 @@ class Answers:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The index of the most probable class of each picture."""
+        """The index of the most probable class of each picture, integers `(n,)`."""
         indices: np.ndarray = self.probabilities.argmax(axis=1)
         return indices
 
     @property
     def confidence(self) -> np.ndarray:
-        """The probability of that class."""
+        """The probability of the most probable class of each picture, float `(n,)`."""
         largest: np.ndarray = self.probabilities.max(axis=1)
         return largest
 
     @property
     def is_right(self) -> np.ndarray:
-        """Whether that class is the label."""
+        """Whether the most probable class is the label, bool `(n,)`."""
         right: np.ndarray = self.predicted == self.labels
         return right
 
     def select(self, indices: np.ndarray) -> "Answers":
-        """Return the answers about the pictures at `indices`, an integer array."""
+        """Return the answers about the pictures at `indices`, an integer array `(k,)`."""
         return Answers(self.labels[indices], self.probabilities[indices], self.classes)

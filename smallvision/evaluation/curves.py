@@ -1,4 +1,4 @@
-"""What answers are worth, as the rows of tables and curves. docs/plots.md says how to read the plots.
+"""How good answers are, as the rows of tables and curves. docs/plots.md says how to read the plots.
 
 However many pictures there are, a curve has at most `POINTS` rows.
 """
@@ -45,9 +45,9 @@ def confusion_rows(answers: Answers) -> list[Row]:
 
 
 def _against_the_rest(answers: Answers) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield (class, which pictures show it, its probability) for each class.
+    """Yield for each class its name, which pictures show it (bool `(n,)`), and its probability (float `(n,)`).
 
-    Of two classes only the second comes, because the first would be its mirror image.
+    If there are two classes, only the second is yielded, because the first would be its mirror image.
     """
     for index in range(1 if len(answers.classes) == 2 else 0, len(answers.classes)):
         yield answers.classes[index], answers.labels == index, answers.probabilities[:, index]
@@ -64,17 +64,18 @@ def roc_rows(answers: Answers) -> list[Row]:
 
 
 def _thin_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return at most `POINTS` indices of a curve from (0, 0) to (1, 1), spread evenly along it, including both ends."""
+    """Return at most `POINTS` indices of a curve from (0, 0) to (1, 1), spread evenly along it, both ends included."""
     along = x + y
     indices: np.ndarray = np.unique(np.searchsorted(along, np.linspace(0, along[-1], POINTS)))
     return indices
 
 
 def threshold_rows(answers: Answers) -> list[Row]:
-    """Return (class, threshold, accuracy, precision, recall) of taking a picture for the class from a threshold on.
+    """Return (class, threshold, accuracy, precision, recall) for each class against the rest and each threshold.
 
-    Accuracy is None for more than two classes, because most pictures then belong to the rest at every threshold.
-    Precision is None where no picture reaches the threshold.
+    A picture is taken for the class if its probability reaches the threshold. Accuracy is None for more than two
+    classes: most pictures belong to the rest, so it would be high at most thresholds. Precision is None where no
+    picture reaches the threshold.
     """
     rows: list[Row] = []
     for name, positive, probability in _against_the_rest(answers):
@@ -87,7 +88,7 @@ def threshold_rows(answers: Answers) -> list[Row]:
 
 
 def rejection_rows(answers: Answers) -> list[Row]:
-    """Return (share of pictures answered, their accuracy, their least confidence) if the least sure are left out.
+    """Return (share of pictures answered, their accuracy, their least confidence) as the least sure are left out.
 
     Source: Y. Geifman and R. El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017.
     """
@@ -99,7 +100,9 @@ def rejection_rows(answers: Answers) -> list[Row]:
 
 
 def reliability_rows(answers: Answers) -> list[Row]:
-    """Return (mean confidence, accuracy, its 95% interval: low, high, pictures, bin: from, to) for each bin in use.
+    """Return (mean confidence, accuracy, low, high, pictures, from, to) for each bin of confidence with pictures in it.
+
+    `low` and `high` are the ends of the accuracy's 95% interval, `from` and `to` those of the bin.
 
     Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2.
     """

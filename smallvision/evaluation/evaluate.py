@@ -27,14 +27,14 @@ SHOWN_CLASSES = 20  # rows of the table on the terminal, at most
 
 
 def evaluate(models: Path, training: Path, folder: Path, metrics: Path, plots: Path) -> None:
-    """Score a model on every test picture and write all that follows from it.
+    """Score a model on every test picture, and write metrics, predictions, plots and the model card.
 
     Args:
-        models: folder that `train` wrote; the model card `README.md` is written there too.
-        training: JSON file of metrics that `train` wrote.
-        folder: folder that `split` wrote.
-        metrics: the JSON file to write.
-        plots: folder to write the predictions, the curves and the sheets of pictures to.
+        models: the folder that `train` wrote; the model card `README.md` is written there too.
+        training: the JSON file of metrics that `train` wrote.
+        folder: the folder that `split` wrote.
+        metrics: the JSON file of metrics to write.
+        plots: the folder for the predictions, the curves and the sheets of pictures.
 
     Raises:
         InputError: the model, the metrics of its training and the pictures do not belong together.
@@ -85,7 +85,7 @@ def require_same_split(model: Path, facts: ModelFacts, folder: Path, manifest: M
 
 
 def prediction_rows(entries: Sequence[Entry], answers: Answers) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Return a header, and each picture's path, start of its SHA-256, actual and predicted class, and probabilities."""
+    """Return the header and the rows of `predictions.csv`, one row for each picture."""
     classes = answers.classes
     header = ["picture", "sha256", "actual", "predicted", *(f"p_{name}" for name in classes)]
     return header, [
@@ -99,7 +99,15 @@ def prediction_rows(entries: Sequence[Entry], answers: Answers) -> tuple[list[st
 def draw_gallery(
     folder: Path, answers: Answers, names: Sequence[str], network: "keras.Model", pictures: Pictures
 ) -> None:
-    """Draw the worst mistakes, and where the network looked in some right and wrong pictures."""
+    """Draw the worst mistakes, and where the network looked in pictures that it got right and wrong.
+
+    Args:
+        folder: the folder for `mistakes.png` and `gradcam.png`.
+        answers: the answers about all test pictures.
+        names: their file names.
+        network: the network that gave the answers.
+        pictures: the test pictures.
+    """
     from smallvision.evaluation.gradcam import gradcam
 
     worst = rank_mistakes(answers.labels, answers.probabilities)[: gallery.MISTAKES]
@@ -114,7 +122,7 @@ def draw_gallery(
 
 
 def print_classes(rows: Sequence[ClassRow], path: Path) -> None:
-    """Print the table of classes; of many classes only those with the lowest recall, and where the others are."""
+    """Print the table of classes. If there are many, print those with the lowest recall and the file with all."""
     shown = sorted(rows, key=lambda row: row[2])[:SHOWN_CLASSES] if len(rows) > SHOWN_CLASSES else rows
     print(f"{'class':32} {'pictures':>8} {'recall':>9} {'precision':>9} {'f1':>9}")
     for name, count, *shares in shown:
@@ -125,7 +133,7 @@ def print_classes(rows: Sequence[ClassRow], path: Path) -> None:
 
 
 def summarise(facts: ModelFacts, manifest: Manifest, scores: Mapping[str, float | int | None]) -> str:
-    """Return the line that says how good the model is, and on what."""
+    """Return the line that says how good the model is and on which pictures."""
     return (
         f"evaluate: {facts.recipe} on {manifest.source}: test accuracy {scores['acc']:.1%} "
         f"({scores['acc_low']:.1%} to {scores['acc_high']:.1%} at 95%) of {scores['n']} pictures"

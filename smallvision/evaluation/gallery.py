@@ -10,9 +10,9 @@ from smallvision.core.errors import shorten
 from smallvision.data.pictures.sheet import Sheet
 from smallvision.evaluation.answers import Answers
 
-MISTAKES = 20  # pictures on that sheet, at most
-EXPLAINED = 8  # right answers whose heat is shown, and as many wrong ones
-LETTERS = 28  # in a line of a caption; a longer one would run into the next picture
+MISTAKES = 20  # pictures on the sheet of mistakes, at most
+EXPLAINED = 8  # right answers whose heat is shown, at most, and as many wrong ones
+LETTERS = 28  # characters in a line of a caption; a longer line would run into the next picture
 
 
 def choose_right(answers: Answers, count: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def draw_mistakes(path: Path, answers: Answers, names: Sequence[str], pictures: 
         path: the PNG file to write.
         answers: the answers about these pictures.
         names: their file names.
-        pictures: uint8 `(n, size, size, 3)`.
+        pictures: uint8 `(n, size, size, 3)`, RGB.
     """
     columns = 5
     rows = -(-len(pictures) // columns)
@@ -58,7 +58,7 @@ def draw_heat(path: Path, answers: Answers, names: Sequence[str], pictures: np.n
         path: the PNG file to write.
         answers: the answers about these pictures.
         names: their file names.
-        pictures: uint8 `(n, size, size, 3)`.
+        pictures: uint8 `(n, size, size, 3)`, RGB.
         heat: float `(n, size, size)` in [0, 1], how much each place speaks for the predicted class.
     """
     columns = 4
@@ -75,14 +75,14 @@ def draw_heat(path: Path, answers: Answers, names: Sequence[str], pictures: np.n
 
 
 def lay_over(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Return the picture in grey, lit by the heat from dark to bright, so that it can be read without colours too.
+    """Return the picture in grey with its heat on it, from dark to bright, so that it can be read without colours too.
 
     Args:
-        picture: uint8 `(size, size, 3)`.
+        picture: uint8 `(size, size, 3)`, RGB.
         heat: float `(size, size)` in [0, 1].
 
     Returns:
-        uint8 `(size, size, 3)`.
+        uint8 `(size, size, 3)`, RGB.
     """
     import matplotlib as mpl
 

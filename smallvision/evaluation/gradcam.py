@@ -18,7 +18,7 @@ def gradcam(model: keras.Model, pictures: np.ndarray, class_indices: np.ndarray)
 
     Args:
         model: a model that `train` saved. If it averages over the mirror image, both views count.
-        pictures: uint8 `(n, height, width, 3)`, few enough for one batch.
+        pictures: uint8 `(n, height, width, 3)`, RGB, few enough for one batch.
         class_indices: integers `(n,)`, the class to explain in each picture.
 
     Returns:

@@ -9,7 +9,7 @@ CONFIDENCE = 0.95
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95% confidence interval of a share.
+    """Return the 95% confidence interval of the share `successes / trials`, both ends in [0, 1].
 
     Source: E. B. Wilson, "Probable Inference", JASA 22 (1927), as implemented by SciPy.
     """
@@ -33,7 +33,7 @@ class Pairs:
 
 
 def difference_interval(pairs: Pairs) -> tuple[float, float]:
-    """Return the 95% confidence interval of the accuracy of B minus that of A.
+    """Return the 95% confidence interval of the accuracy of B minus the accuracy of A, both ends in [-1, 1].
 
     Source: R. G. Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
     paired data", Statistics in Medicine 17 (1998), method 10.

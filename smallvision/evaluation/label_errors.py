@@ -52,7 +52,14 @@ def find_suspects(
 
     The network was not trained on validation and test pictures, so its own answers judge them. It may have learned the
     wrong labels of training pictures, so cross-validation on its features judges those. That takes at least two
-    training pictures of each class; with fewer, the second result is None.
+    training pictures of each class; with fewer, the second result is None. In both lists the least probable label comes
+    first.
+
+    Args:
+        network: a model that `train` saved.
+        facts: the facts about it.
+        folder: the folder that `split` wrote.
+        manifest: the manifest of that folder.
     """
     from smallvision.evaluation.network_parts import to_features
 
@@ -78,7 +85,7 @@ def cross_validate(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: integer array `(n,)`; every class occurs at least twice.
 
     Returns:
-        Probabilities `(n, classes)`.
+        Probabilities, float64 `(n, classes)`.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -87,7 +94,7 @@ def cross_validate(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     folds = StratifiedKFold(min(FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=SEED)
     # The regularisation is strong and outliers of the features are clipped, so that no wrong label can be learned by
-    # heart. With 100 labels of 2,000 photographs swapped, 92 of the first 100 suspects were swapped ones.
+    # heart. With 100 labels of 2,000 photographs swapped, 92 of the first 100 suspects were among those 100.
     model = make_pipeline(
         StandardScaler(),
         FunctionTransformer(np.clip, kw_args={"a_min": -3, "a_max": 3}),

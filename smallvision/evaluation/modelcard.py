@@ -92,9 +92,9 @@ def write_model_card(
 
     Args:
         path: the file to write.
-        facts: what is known about the model.
+        facts: the facts about the model.
         training_metrics: the metrics that `train` wrote.
-        test_metrics: the metrics that `evaluate` wrote; None stands for a metric that is not defined.
+        test_metrics: the metrics of `evaluate`; None stands for a metric that is not defined.
     """
     backbone = facts.parameters.get("backbone")
     parameters = [(key, value) for key, value in facts.parameters.items() if value is not None]

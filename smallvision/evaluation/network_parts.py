@@ -4,15 +4,15 @@ import keras
 
 
 def to_features(model: keras.Model) -> keras.Model:
-    """Return the part of a network that turns a picture into a vector, without the layers that decide by it.
+    """Return the part of a network that turns a picture into a vector, without the layers that classify the vector.
 
     Args:
         model: a model that `train` saved. If it averages over the mirror image, the features are those of the picture
             itself.
 
     Returns:
-        A model `(batch, size, size, 3)`, RGB in [0, 1] -> `(batch, n)`. It is the base, if the network has a head on a
-        base, and otherwise all layers but the last.
+        A model `(batch, size, size, 3)`, RGB in [0, 1] -> `(batch, length)`: the base with its pooling if the network
+        is a base with a head, and otherwise all layers but the last.
     """
     network, _ = unwrap(model)
     first, last = network.layers[0], network.layers[-1]
@@ -21,7 +21,7 @@ def to_features(model: keras.Model) -> keras.Model:
 
 def unwrap(model: keras.Model) -> tuple[keras.Model, bool]:
     """Return the trained network without what was put around it afterwards, and whether that averages mirror images."""
-    # A base with a head is a `Sequential`, whose base may have the same shapes as the whole.
+    # A base with a head is a `Sequential`. It is not searched, because its base may have the same shapes as the whole.
     if isinstance(model, keras.Sequential):
         return model, False
     mirrored = any(type(operation).__name__ == "Flip" for operation in _operations(model))
@@ -40,7 +40,15 @@ def _operations(network: keras.Model) -> list[keras.Operation]:
 
 
 def cut_at_maps(network: keras.Model) -> tuple[keras.Model, keras.Model, keras.layers.Dense]:
-    """Cut a network in three: from pictures to the last feature maps, from these to a vector, and the output layer."""
+    """Cut a network in three: pictures to the last feature maps, these maps to a vector, and the output layer.
+
+    Args:
+        network: a network as `unwrap` returns it.
+
+    Returns:
+        A model `(batch, size, size, 3)` -> `(batch, height, width, channels)`, a model from there to `(batch, length)`,
+        and the `Dense` layer that turns this vector into probabilities.
+    """
     first, last = network.layers[0], network.layers[-1]
     if isinstance(first, keras.Model):  # the network is a base with a head, as `transfer.join` makes it
         to_maps, pooling = _cut(first, _index_behind_maps(first))

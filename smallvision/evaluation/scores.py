@@ -1,4 +1,4 @@
-"""What answers are worth, as single numbers."""
+"""How good answers are, as single numbers."""
 
 import numpy as np
 from sklearn.metrics import (
@@ -24,8 +24,8 @@ def score(answers: Answers) -> dict[str, float | int | None]:
         `balanced_acc`: the mean recall of the classes. `loss`: the cross-entropy in nats. `brier`: half the squared
         distance between the probabilities and the truth, in [0, 1], which for two classes is the usual Brier score.
         `ece`: the expected calibration error. `auc`: the area under the ROC curve; for more than two classes the mean
-        over each class against the rest. For two classes also `recall_…` and `precision_…` (None for a class that was
-        never predicted). More classes would fill a terminal, so theirs are in `class_rows` only.
+        over each class against the rest. With two classes there are also `recall_…` and `precision_…` for each (None if
+        it was never predicted). More classes would fill a terminal, so only `class_rows` has theirs.
 
     Sources: G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability", Monthly Weather Review 78
     (1950), halved; for the others see `wilson` and `calibration_error`. SciPy and scikit-learn compute all but the
@@ -69,7 +69,10 @@ def class_rows(answers: Answers) -> list[ClassRow]:
 
 
 def confidence_bins(confidence: np.ndarray) -> np.ndarray:
-    """Return which of `BINS` equal intervals of [0, 1] each confidence lies in; a bin includes its upper edge."""
+    """Return the index of the bin, one of `BINS` equal parts of [0, 1], that each confidence `(n,)` lies in.
+
+    A bin includes its upper edge.
+    """
     bins: np.ndarray = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     return bins
 
@@ -88,14 +91,14 @@ def calibration_error(answers: Answers) -> float:
 
 
 def rank_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Find the pictures whose label is not the most probable class, the least probable label first.
+    """Find the pictures whose label is not the most probable class, and sort them, the least probable label first.
 
     Args:
         labels: integer array `(n,)`.
         probabilities: float array `(n, classes)`, from a model that was not trained on the picture in question.
 
     Returns:
-        Their indices.
+        Their indices, integers `(k,)`.
 
     Source: the self-confidence ranking of C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating
     Uncertainty in Dataset Labels", JAIR 70 (2021).

@@ -20,9 +20,9 @@ class Base:
 
     Attributes:
         constructor: its name in `keras.applications`.
-        scaling: the input that its weights were trained with: `caffe` (BGR minus ImageNet's mean), `tf` ([-1, 1]), or
-            `own` ([0, 255], which the network scales itself).
-        image_size: the side in pixels that they were trained at.
+        scaling: the input that its weights were trained with: `caffe` (BGR in [0, 255] minus ImageNet's mean), `tf`
+            ([-1, 1]), or `own` ([0, 255], which the network scales itself).
+        image_size: the side of the pictures that its weights were trained with, pixels.
         options: further arguments of the constructor.
     """
 
@@ -46,7 +46,7 @@ BASES = {
     "resnet50_v2": Base("ResNet50V2", "tf"),
 }
 WRITING = 10  # seconds; a file that changed more recently may be a download of another process
-IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, Simonyan & Zisserman 2015
+IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB in [0, 255], Simonyan & Zisserman 2015
 
 
 def require_known(backbone: str, weights: str) -> None:
@@ -79,7 +79,8 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
         image_size: side of the input, pixels.
 
     Returns:
-        A flat model `(batch, image_size, image_size, 3)` -> `(batch, height, width, channels)`.
+        A model `(batch, image_size, image_size, 3)` -> `(batch, height, width, channels)`. A named base has no model
+        nested in it: all its layers are in `layers`.
 
     Raises:
         InputError: the weights file does not fit the base, or the `.keras` file is no base.
@@ -113,11 +114,11 @@ def _download(backbone: str, constructor: Callable[..., "keras.Model"], options:
     try:
         try:
             return _with_imagenet(constructor, options)
-        except OSError:  # opening the file failed; a failed download is a bare Exception
+        except OSError:  # The file cannot be opened. A failed download would be a bare Exception.
             if not _delete_cut_downloads():
                 raise
             return _with_imagenet(constructor, options)
-    # Keras raises a bare Exception whose text names the address.
+    # For a failed download Keras raises a bare Exception whose text names the address.
     except Exception as error:
         if surroundings_of(error):
             raise
@@ -138,8 +139,8 @@ def _with_imagenet(constructor: Callable[..., "keras.Model"], options: dict[str,
 def _delete_cut_downloads() -> bool:
     """Delete weights files in Keras' cache that cannot be opened, and return whether there were any.
 
-    Keras writes a download in place. It knows no hash for MobileNet, so it takes what a killed run left for a whole
-    file.
+    Keras writes a download in place. It has no hash for MobileNet's files, so it takes the part that a killed run left
+    for a whole file.
     """
     import h5py
     from keras.src.backend.config import keras_home  # it has no public name
@@ -181,8 +182,8 @@ def _load(path: Path, image_size: int) -> "keras.Model":
             f"received {taken} to {given}"
         )
     picture = keras.Input((image_size, image_size, 3), name="picture")
-    # Make new layers behind an input of fixed size. If the old layers were called a second time, their `input` would
-    # still be that of the first call.
+    # The layers are made anew behind an input of fixed size. If the old ones were called a second time, their `input`
+    # would still be that of the first call.
     clone = keras.models.clone_model(model, input_tensors=keras.tree.map_structure(lambda _: picture, model.input))
     clone.set_weights(model.get_weights())
     return clone

@@ -38,9 +38,9 @@ def build_convnet(image_size: int, class_count: int, dropout: float = 0) -> Mode
 
 
 def output_layer(class_count: int) -> layers.Layer:
-    """Return one sigmoid unit for two classes, or a softmax for more.
+    """Return one sigmoid unit for two classes, or a softmax for more, on features `(batch, n)`.
 
-    It computes in float32 under every precision policy, because bfloat16 has no number between 0.996 and 1.
+    It computes in float32 under every dtype policy, because bfloat16 has no number between 0.996 and 1.
     """
     if class_count == 2:
         return layers.Dense(1, activation="sigmoid", dtype="float32")

@@ -23,7 +23,7 @@ class ModelFacts:
         classes: class names, in the order of the probabilities.
         image_size: side of the square input, pixels.
         parameters: what the model was trained with.
-        weights: SHA-256 of the weights; every run that ends with the same weights has the same.
+        weights: SHA-256 of the weights; the same weights give the same hash, whenever they were saved.
         sha256: SHA-256 of the `.keras` file, which also holds the time at which it was saved.
         litert: SHA-256 of the network in the LiteRT file, once there is one.
         features: length of the vectors, if the LiteRT network returns features in place of probabilities.
@@ -42,7 +42,7 @@ class ModelFacts:
 
     @property
     def ids(self) -> dict[str, str]:
-        """What metrics files say about the model and the pictures that they belong to."""
+        """What a metrics file holds to say which model and which pictures it belongs to."""
         return {"model": self.weights[:12], "pictures": self.pictures[:12]}
 
 
@@ -60,7 +60,7 @@ def parse_facts(text: str | bytes, name: str) -> ModelFacts:
     """Parse the JSON text of facts; `name` says in error messages where it was found.
 
     Raises:
-        InputError: the text is something else.
+        InputError: the text is not JSON, or a field is missing, unknown or of another type.
     """
     try:
         return TypeAdapter(ModelFacts).validate_json(text)

@@ -17,11 +17,12 @@ def run_model(model: "keras.Model", examples: "Examples", *, mirror: bool = Fals
     """Compute the outputs for every picture, in order.
 
     The weights become constants of the graph, so TensorFlow can fold batch normalisation into the convolutions. That
-    makes EfficientNet-Lite0 1.5 times as fast as `predict` does (docs/results.md).
+    makes MobileNetV2 1.7 times as fast as it is in Keras' `predict` (docs/results.md).
 
     Args:
         model: the network; its weights must not change meanwhile.
-        examples: uint8 pictures, or float32 features.
+        examples: uint8 pictures `(n, size, size, 3)`, which it gets as float32 in [0, 1], or float32 features as they
+            are.
         mirror: run it on the mirror images instead.
 
     Returns:
@@ -49,7 +50,7 @@ def predict_probabilities(model: "keras.Model", examples: "Examples") -> np.ndar
     """Predict the probability of each class.
 
     Args:
-        model: a network of this project; one sigmoid unit stands for the second of two classes.
+        model: a network of this project; with one output it gives the probability of the second of two classes.
         examples: uint8 pictures `(n, size, size, 3)`, or the features that the network takes.
 
     Returns:

@@ -26,8 +26,10 @@ class Origin(TypedDict):
 def average_over_mirror(network: "keras.Model") -> "keras.Model":
     """Return a network that runs the given one on the picture and on its mirror image, and returns the mean.
 
-    It takes twice the time. Source: Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural
-    Networks", 2012, section 4.1, without their crops.
+    It takes twice the time. Both map `(batch, size, size, 3)` to `(batch, n)`.
+
+    Source: Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 4.1,
+    without their crops.
     """
     import keras
 
@@ -37,7 +39,7 @@ def average_over_mirror(network: "keras.Model") -> "keras.Model":
 
 
 def save_model(path: Path, model: "keras.Model", **origin: Unpack[Origin]) -> ModelFacts:
-    """Write a model, then the facts about it. A model without its facts is refused, so a killed run leaves no harm.
+    """Write a model, then the facts about it. Without them a model is refused, so a run killed between does no harm.
 
     Args:
         path: the `.keras` file.
@@ -55,7 +57,7 @@ def save_model(path: Path, model: "keras.Model", **origin: Unpack[Origin]) -> Mo
 
 
 def hash_weights(model: "keras.Model") -> str:
-    """Return the SHA-256 of a model's weights, which does not depend on the file that they came from."""
+    """Return the SHA-256 of a model's weights. Unlike its file's hash, it does not depend on the time of saving."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(str(weight.shape).encode() + weight.tobytes())

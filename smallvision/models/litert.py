@@ -78,7 +78,7 @@ class Network:
         return rows
 
     def outputs(self, pictures: np.ndarray) -> np.ndarray:
-        """Return the raw outputs, float32 `(n, outputs)`: probabilities, or vectors if the network gives features."""
+        """Return the raw outputs for `(n, size, size, 3)` in [0, 255]: float32 `(n, classes)`, or `(n, features)`."""
         index = self._input["index"]
         if len(pictures) != self._interpreter.get_input_details()[0]["shape"][0]:
             self._interpreter.resize_tensor_input(index, pictures.shape)
@@ -138,7 +138,7 @@ def convert(model: "keras.Model", representative: np.ndarray | None = None) -> b
             return bytes(converter.convert())
         except MemoryError:
             raise
-        # It is either ConverterError, which has no public name, or whatever the calibration for int8 raises.
+        # This is ConverterError, which has no public name, or whatever measuring the ranges for int8 raises.
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"LiteRT cannot take this network: {reason}; choose another `backbone`") from error
@@ -170,7 +170,7 @@ def label_lines(facts: ModelFacts) -> str:
 
 
 def save_litert(path: Path, network: "keras.Model", facts: ModelFacts, pictures: np.ndarray) -> ModelFacts:
-    """Convert a network in float32, compare its probabilities with Keras' on `pictures`, and write it.
+    """Convert a network in float32, compare it with Keras on `pictures`, uint8 `(n, size, size, 3)`, and write it.
 
     Returns:
         The facts, which now hold the hash of the converted network.
@@ -232,8 +232,8 @@ def require_near(found: np.ndarray, expected: np.ndarray, name: str, remedy: str
     """Return the largest difference between a probability and the one that Keras computes.
 
     Args:
-        found: probabilities of the converted network.
-        expected: those of Keras, of the same shape.
+        found: probabilities of the converted network, `(n, classes)`.
+        expected: Keras' probabilities for the same pictures, `(n, classes)`.
         name: what the user calls the file, for the error message.
         remedy: what the user can change.
 

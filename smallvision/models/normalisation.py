@@ -8,7 +8,8 @@ from keras import Model, layers
 class FusedNormalisation(layers.BatchNormalization):  # type: ignore[misc]
     """Batch normalisation over the last axis in one TensorFlow operation, where Keras' layer runs a dozen.
 
-    Its arguments, weights and outputs are those of `keras.layers.BatchNormalization`.
+    Its arguments, weights and outputs are those of `keras.layers.BatchNormalization`; its inputs are feature maps
+    `(batch, height, width, channels)`.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
@@ -25,7 +26,7 @@ class FusedNormalisation(layers.BatchNormalization):  # type: ignore[misc]
         )
         if learning:
             count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)
-            # TensorFlow returns an estimate of the population's variance, but Keras averages that of the batch.
+            # TensorFlow returns an estimate of the population's variance, but Keras averages the batch's own variance.
             variance *= (count - 1) / count
             for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(self.momentum * moving + (1 - self.momentum) * value)

@@ -16,10 +16,11 @@ def import_tensorflow() -> None:
     """Import TensorFlow and keep its messages about CUDA and oneDNN off the terminal.
 
     TensorFlow writes some of them before it reads its own log level (tensorflow#100442), so the level alone does not
-    suffice. A user who sets TF_CPP_MIN_LOG_LEVEL sees every message that this level lets through.
+    suffice. If the user has set TF_CPP_MIN_LOG_LEVEL, nothing is imported here: TensorFlow is loaded where it is first
+    used, and shows every message that this level lets through.
 
     Raises:
-        SurroundingsError: TensorFlow cannot be loaded, for want of memory for example.
+        SurroundingsError: TensorFlow cannot be loaded, for example because memory is short.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if LEVEL in os.environ:

@@ -19,10 +19,10 @@ def build_residual(image_size: int | None, class_count: int, dropout: float = 0)
         dropout: share of the pooled features that is dropped in training.
 
     Returns:
-        A model with the same inputs and outputs as that of `build_convnet`.
+        A model with inputs and outputs as `build_convnet` has them.
 
-    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The shortcut that averages before it
-    halves is from He et al., "Bag of Tricks for Image Classification", CVPR 2019, figure 2c.
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The shortcut that halves the sides by
+    averaging is from He et al., "Bag of Tricks for Image Classification", CVPR 2019, figure 2c.
     """
     picture = Input((image_size, image_size, 3))
     features = _convolution(picture, WIDTHS[0], stride=2)
@@ -54,15 +54,15 @@ def _block(features: keras.KerasTensor, width: int, stride: int) -> keras.KerasT
 def _normalisation() -> layers.Layer:
     # Keras' default momentum of 0.99 averages over about a hundred steps, which is several epochs of a few hundred
     # pictures.
-    if tf.distribute.has_strategy():  # then the statistics must be of the whole batch and not of one device's share
+    if tf.distribute.has_strategy():  # Then the statistics must be the whole batch's, not those of one device's share.
         return layers.BatchNormalization(momentum=0.9, synchronized=True)
     return FusedNormalisation(momentum=0.9)
 
 
 def _convolution(features: keras.KerasTensor, width: int, stride: int = 1) -> keras.KerasTensor:
     if stride > 1:
-        # `same` pads odd and even sides differently, and would sample a picture of another size at other places than
-        # in training. So the padding is explicit.
+        # `same` pads odd and even sides differently, so a picture of another size than in training would be sampled at
+        # other places. Explicit padding is the same for all sizes.
         features = layers.ZeroPadding2D(1)(features)
     # No bias: the batch normalisation that follows would cancel it.
     padding = "same" if stride == 1 else "valid"

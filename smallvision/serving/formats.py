@@ -1,7 +1,8 @@
-"""A trained network in the formats of other programs. Each is compared with Keras before it is put in place.
+"""A trained network in the formats of other programs. Each file is compared with Keras before it is put in place.
 
 Each format takes float32 RGB in [0, 255], `(n, size, size, 3)`, and returns the probability of each class, or for
-`features` the vector of `network_parts.to_features`. Class names and facts about the model are inside.
+`features` the vector of `network_parts.to_features`. Class names and facts about the model are inside. `pictures`, on
+which both are compared, are uint8 `(n, size, size, 3)`, RGB.
 """
 
 import json
@@ -40,12 +41,12 @@ def export(kind: str, network: "keras.Model", facts: ModelFacts, output: Path, p
     Args:
         kind: a key of `FORMATS`.
         network: a network that `train` saved.
-        facts: what is known about it.
+        facts: the facts about it.
         output: the file or folder to write.
-        pictures: folder of pictures on which int8's ranges are measured.
+        pictures: folder of pictures on which int8's ranges are measured; the other formats need none.
 
     Raises:
-        UserError: the network cannot be converted, computes something else then, or a picture cannot be read.
+        UserError: the network cannot be converted, the result differs too much from Keras, or a picture cannot be read.
     """
     if kind == "litert_int8":
         return export_int8(network, facts, output, pictures)
@@ -70,7 +71,7 @@ def export_litert(network: "keras.Model", facts: ModelFacts, output: Path, pictu
 
 
 def export_int8(network: "keras.Model", facts: ModelFacts, output: Path, folder: Path) -> str:
-    """Write the network for LiteRT in int8. Half of the pictures serve to measure ranges, the others to compare."""
+    """Write the network for LiteRT in int8. Half of the pictures in `folder` measure the ranges, half are compared."""
     chosen = representative_pictures(folder, facts.image_size)
     ranges, shown = chosen[::2], chosen[1::2] if len(chosen) > 1 else chosen
     expected = predict_probabilities(network, shown)
@@ -177,7 +178,7 @@ def representative_pictures(folder: Path, image_size: int) -> np.ndarray:
 
 
 def compare(found: np.ndarray, expected: np.ndarray, output: Path) -> str:
-    """Compare the probabilities of a float32 format with those of Keras, and say how near they are.
+    """Compare the probabilities `(n, classes)` of a float32 format with those of Keras, and say how near they are.
 
     Raises:
         InputError: a probability differs by more than the tolerance.
@@ -186,7 +187,7 @@ def compare(found: np.ndarray, expected: np.ndarray, output: Path) -> str:
 
 
 def compare_int8(found: np.ndarray, expected: np.ndarray, output: Path) -> str:
-    """Compare the probabilities of the int8 format with those of Keras, and say how near they are.
+    """Compare the probabilities `(n, classes)` of the int8 format with those of Keras, and say how near they are.
 
     Raises:
         InputError: too many pictures change their class, or the probabilities differ too much.

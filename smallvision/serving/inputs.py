@@ -62,7 +62,7 @@ def read(name: str) -> bytes:
     """Read a file, or fetch an address.
 
     Raises:
-        PictureError: the file cannot be read, for the reason that the error gives, or it is larger than any picture.
+        PictureError: the file cannot be read, or there are more than `MAX_PICTURE_BYTES` bytes.
         NetworkError: the address cannot be fetched.
     """
     if is_address(name):

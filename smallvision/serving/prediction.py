@@ -15,7 +15,7 @@ from smallvision.models.litert import Network
 from smallvision.serving.inputs import read
 
 BATCH = 8  # pictures; a larger batch is no faster
-AHEAD = 64  # pictures that are decoded, or waiting to be, before their turn
+AHEAD = 64  # pictures that are decoded in advance, or wait for it, at most
 
 Row = list[tuple[str, float]]  # the classes with their probabilities, the most probable first
 
@@ -28,7 +28,7 @@ def decoded(names: Sequence[str], image_size: int) -> Iterator[tuple[str, np.nda
         image_size: side that the pictures are resized to, pixels.
 
     Yields:
-        The name, and uint8 `(size, size, 3)` or the error.
+        The name, and the picture as uint8 `(size, size, 3)`, RGB, or the error.
     """
 
     def load(name: str) -> np.ndarray | UserError:
@@ -61,10 +61,13 @@ def predict(
     """Yield the name and the classes of each picture that can be read, in order.
 
     Args:
-        network: the network.
-        facts: what is known about it.
+        network: a network that gives probabilities, not features.
+        facts: the facts about it.
         names: files and addresses.
         report: is called with the name of each picture that cannot be read, and the reason.
+
+    Yields:
+        The name, and the classes with their probabilities in [0, 1], the most probable first.
     """
     for name, row in compute(network.probabilities, facts.image_size, names, report):
         yield name, [(facts.classes[index], float(row[index])) for index in np.argsort(-row, kind="stable")]
@@ -79,7 +82,7 @@ def compute(
     """Yield the name of each picture that can be read and its row of the outputs, in order.
 
     Args:
-        run: computes an output row for each picture of a batch, uint8 `(n, size, size, 3)`.
+        run: takes a batch of uint8 pictures `(n, size, size, 3)`, RGB, and returns an output row for each, `(n, ...)`.
         image_size: side that the pictures are resized to, pixels.
         names: files and addresses.
         report: is called with the name of each picture that cannot be read, and the reason.

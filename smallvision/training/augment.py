@@ -17,14 +17,15 @@ import tensorflow as tf
 from smallvision.core.params import Augment
 
 Draws = Mapping[str, tf.Tensor]
-# A function from a picture and its row of numbers to the changed picture, and the rows of all pictures.
+# A function from a picture and its row of numbers to the changed picture, and the rows of all pictures of a batch.
 Change = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], tf.Tensor]
 ERASED = (0.15, 0.4)  # least and greatest side of the erased square, as shares of the picture's side
 BORDERS = {"nearest": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}
 GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue look, ITU-R BT.601
-STEP = 16  # pixels; growing pictures grow by so many at a time
+STEP = 16  # pixels by which growing pictures grow at a time
 ASPECT = 4 / 3  # a crop's sides differ by up to this ratio, as in Szegedy et al. 2015, section 6
-# How many uniform numbers in [0, 1) each picture gets. The order is part of what a seed means, so only append to it.
+# How many uniform numbers in [0, 1) each picture gets for each transformation. The seed of a transformation depends on
+# its place here, so only append.
 WIDTHS = {
     "rotation": 1,
     "shift": 2,
@@ -62,7 +63,7 @@ def augment(pictures: tf.Tensor, draws: Draws, options: Augment, side: int | tf.
         pictures: the pictures.
         draws: their random numbers, as `draw_numbers` returns them.
         options: how far each transformation may go.
-        side: of the changed pictures, pixels; None: the side that the options name, or the one that they have.
+        side: side of the changed pictures, pixels; None takes `options.size`, or else keeps the side.
     """
     if side is None:
         side = options.size or pictures.shape[1]
@@ -82,9 +83,9 @@ def side_in(epoch: tf.Tensor, epochs: int, first: int, last: int) -> tf.Tensor:
 
     Args:
         epoch: int64, from 0.
-        epochs: of the training. The last epoch has the last side, however few epochs there are.
-        first: side in the first epochs.
-        last: side in the last ones.
+        epochs: epochs of the training. The last epoch has the last side, however few epochs there are.
+        first: side in the first epochs, pixels.
+        last: side in the last epochs, pixels.
 
     Source: Tan and Le, "EfficientNetV2: Smaller Models and Faster Training", ICML 2021, section 4, without the
     growing augmentation.
@@ -97,8 +98,8 @@ def affine_matrices(draws: Draws, options: Augment) -> tf.Tensor:
     """Return the affine map of each picture, from output to input coordinates.
 
     Coordinates are (x, y) in units of the side, with the origin at the centre. The map is the product of shift,
-    rotation, shear, crop, zoom and flip, so the flip is applied first. As in Keras'
-    ImageDataGenerator, both sides are zoomed independently.
+    rotation, shear, crop, zoom and flip, so the flip is applied first. Width and height are zoomed independently, as in
+    Keras' ImageDataGenerator.
 
     Returns:
         float32 `(batch, 2, 3)`.
@@ -129,13 +130,13 @@ def affine_matrices(draws: Draws, options: Augment) -> tf.Tensor:
 
 
 def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, side: int | tf.Tensor | None = None) -> tf.Tensor:
-    """Warp each picture by its affine map, bilinear.
+    """Warp each picture by its affine map, with bilinear interpolation.
 
     Args:
         pictures: the pictures.
-        matrices: `(batch, 2, 3)`, as `affine_matrices` returns them.
+        matrices: float32 `(batch, 2, 3)`, as `affine_matrices` returns them.
         fill: what lies beyond the edge, `nearest` or `reflect`.
-        side: of the result, pixels; None: the side stays.
+        side: side of the result, pixels; None keeps the side.
     """
     before = pictures.shape[1]
     side = before if side is None else side
@@ -143,7 +144,7 @@ def warp(pictures: tf.Tensor, matrices: tf.Tensor, fill: str, side: int | tf.Ten
 
 
 def _warping(before: int, matrices: tf.Tensor, fill: str, side: int | tf.Tensor) -> Change:
-    """Return the change that `warp` makes to pictures of the side `before`."""
+    """Return the change that `warp` makes to pictures whose side is `before`."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     after = tf.cast(side, tf.float32)
     linear, offset = matrices[:, :, :2] * (before / after), matrices[:, :, 2] * before
@@ -200,7 +201,7 @@ def erase(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
 def _apply(pictures: tf.Tensor, changes: Sequence[Change], side: int | tf.Tensor) -> tf.Tensor:
     """Make all changes of one picture, then of the next, so that a picture stays in the processor's cache meanwhile.
 
-    The result has the given side.
+    The result is float32 `(batch, side, side, 3)`, clipped to [0, 1].
     """
     functions, tables = zip(*changes, strict=True)
 
@@ -218,7 +219,7 @@ def _apply(pictures: tf.Tensor, changes: Sequence[Change], side: int | tf.Tensor
 
 
 def draw_shares(count: int, seed: tf.Tensor, alpha: float) -> tf.Tensor:
-    """Draw from Beta(alpha, alpha) the share that each picture keeps of itself, `(count, 1)`."""
+    """Draw the share that each picture keeps of itself from Beta(alpha, alpha): float32 `(count, 1)` in [0, 1]."""
     gammas = tf.random.stateless_gamma((count, 2), tf.random.experimental.stateless_fold_in(seed, len(WIDTHS)), alpha)
     return gammas[:, :1] / tf.reduce_sum(gammas, axis=1, keepdims=True)
 
@@ -229,7 +230,7 @@ def mix_with_neighbours(pictures: tf.Tensor, labels: tf.Tensor, share: tf.Tensor
     Args:
         pictures: the pictures.
         labels: float32 `(batch, ...)`.
-        share: `(batch, 1)`, what each picture keeps of itself.
+        share: float32 `(batch, 1)` in [0, 1], what each picture keeps of itself.
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     """

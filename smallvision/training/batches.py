@@ -33,13 +33,13 @@ def training_batches(
     the same batches. The last batch of an epoch holds what is left over.
 
     Args:
-        pictures: uint8 pictures, or float32 features, which stay as they are.
-        labels: array `(n,)`, or `(n, classes)` of shares.
+        pictures: uint8 pictures `(n, size, size, 3)`, or float32 features, which stay as they are.
+        labels: array `(n,)`, or `(n, classes)` with the share of each class.
         batch_size: pictures in each batch.
-        seed: of order and augmentation.
-        options: of the augmentation; None: pictures stay as they are.
+        seed: the seed of order and augmentation.
+        options: options of the augmentation; None leaves the pictures as they are.
         first_epoch: the epoch to start with, from 0.
-        epochs: of the training, during which pictures grow if the options say so; None: they have their last size.
+        epochs: epochs of the training, during which pictures grow if the options say so; None keeps their last size.
 
     Returns:
         Batches of float32 `(batch, side, side, 3)` in [0, 1], and float32 labels `(batch, ...)`.
@@ -78,8 +78,8 @@ def balanced_weights(labels: np.ndarray) -> dict[int, float]:
     Args:
         labels: integer array `(n,)`, in which every class occurs.
 
-    Source: G. King and L. Zeng, "Logistic Regression in Rare Events Data", Political Analysis 9
-    (2001), as implemented by scikit-learn.
+    Source: G. King and L. Zeng, "Logistic Regression in Rare Events Data", Political Analysis 9 (2001), as implemented
+    by scikit-learn.
     """
     classes = np.unique(labels)
     weights = compute_class_weight("balanced", classes=classes, y=labels)
@@ -89,13 +89,15 @@ def balanced_weights(labels: np.ndarray) -> dict[int, float]:
 def weigher(weights: Mapping[int, float]) -> Weigh:
     """Return a function that gives each picture of a batch its weight in the cross-entropy.
 
-    Keras' own `class_weight` rounds mixed labels to one class. The weighted loss of a mixed picture
-    is the mean of its classes' weighted losses, sum(y w (-log p)); that is the plain loss of the
-    label y w / sum(y w), times sum(y w).
+    Keras' own `class_weight` rounds mixed labels to one class. Here the weighted loss of a mixed picture is the mean of
+    its classes' weighted losses, sum(y w (-log p)). That is the plain loss of the label y w / sum(y w), times sum(y w).
+
+    Args:
+        weights: the positive weight of each class, with the keys 0 to classes - 1.
 
     Returns:
-        A function from pictures and float32 labels, `(batch, 1)` shares of the second of two classes or
-        `(batch, classes)`, to pictures, labels and a weight `(batch,)` of each picture.
+        A function from pictures and float32 labels to pictures, labels and float32 weights `(batch,)`. The labels are
+        shares of classes, `(batch, classes)`, or `(batch, 1)` with the share of the second of two classes.
     """
     values = tf.constant([weights[index] for index in sorted(weights)], tf.float32)
 

@@ -9,28 +9,29 @@ from scipy.special import log_softmax, softmax
 if TYPE_CHECKING:
     import keras
 
-# The least probability that counts. Float32 rounds them: next to 1 its numbers are 6e-8 apart.
+# Smaller probabilities count as this one: float32, whose steps just below 1 are 6e-8, could not hold 1 - p.
 SMALLEST = 1e-7
-BOUNDS = (0.05, 20.0)
+BOUNDS = (0.05, 20.0)  # least and greatest temperature
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Find the temperature that makes the probabilities of validation pictures fit their labels.
 
-    The temperature divides the logits: above 1 the network was too sure of itself. It minimises the
-    cross-entropy with Platt's targets: of n pictures of a class, (n + 1) / (n + k) for the class and
-    1 / (n + k) for each other of k classes. So validation pictures that are all right, which would
-    ask for a temperature of 0 and certainty, give a probability no higher than their number bears out.
+    The temperature divides the logits: above 1 the network was too sure of itself. It minimises the cross-entropy with
+    Platt's targets. If a class has n of the pictures and there are k classes, their targets are (n + 1) / (n + k) for
+    that class and 1 / (n + k) for each other one. With targets of 1 and 0, a network that is right about every
+    validation picture would get the temperature 0 and be certain of everything; with Platt's it is as sure as that many
+    pictures allow.
 
     Args:
-        probabilities: `(n, classes)`, rows that sum to 1.
+        probabilities: float `(n, classes)`, rows that sum to 1.
         labels: integer array `(n,)`.
 
     Returns:
-        A number within `BOUNDS`; 1 where no other is better.
+        A number within `BOUNDS`; 1 if no other is better.
 
-    Source: C. Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2; J. Platt,
-    "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2, for two classes.
+    Source: C. Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2; J. Platt, "Probabilistic
+    Outputs for Support Vector Machines", 1999, section 2.2, for two classes.
     """
     logits = _logits(probabilities)
     count = logits.shape[1]
@@ -45,7 +46,7 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return what the probabilities `(n, classes)` are at this temperature, as float64."""
+    """Return the probabilities `(n, classes)` with their logits divided by the temperature, as float64."""
     scaled: np.ndarray = softmax(_logits(probabilities) / temperature, axis=1)
     return scaled
 
@@ -60,7 +61,7 @@ def with_temperature(network: "keras.Model", temperature: float) -> "keras.Model
     The predicted class stays the same.
 
     Args:
-        network: its output is one probability, of the second of two classes, or one for each class.
+        network: a model to `(batch, 1)`, the probability of the second of two classes, or to `(batch, classes)`.
         temperature: a positive number.
     """
     import keras

@@ -26,10 +26,10 @@ class State:
     """All that the next epoch depends on.
 
     Attributes:
-        variables: of the network, with the states of its random layers, and of the optimizer.
+        variables: the variables of the network, including the states of its random layers, then the optimizer's.
         best: the weights of the best epoch so far.
-        history: the epochs so far.
-        seconds: the time that they took.
+        history: a row for each epoch so far.
+        seconds: the time that these epochs took.
     """
 
     variables: Sequence[np.ndarray]
@@ -40,24 +40,27 @@ class State:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The last states of one training, each in a file in `folder`."""
+    """The last states of one training, or of one phase of it, each in a file in `folder`."""
 
     folder: Path
 
     def of(self, phase: str) -> "Checkpoints":
-        """Return the checkpoints of a further phase of the same training."""
+        """Return the checkpoints of a phase of the training, in a folder of that name inside this one."""
         return Checkpoints(self.folder / phase)
 
     def require_space(self, weights: Sequence[np.ndarray]) -> None:
-        """Check that there is room for the states of a network: weights, best weights, the optimizer's variables.
+        """Check that there is room for the states of a network with these weights.
+
+        A state is taken to be three times as large as the weights: the weights, the best ones, and one variable of the
+        optimizer for each (AdamW has two, so this is an underestimate for it).
 
         Raises:
-            SurroundingsError: there is not.
+            SurroundingsError: there is too little room.
         """
         require_space(self.folder, 3 * (KEPT + 1) * sum(array.nbytes for array in weights))
 
     def save(self, state: State) -> None:
-        """Add a state. The one before it stays, older ones are deleted."""
+        """Add a state, keep the one before it, and delete older ones."""
         facts = json.dumps({"history": state.history, "seconds": state.seconds}, allow_nan=False)
         arrays = {f"variables_{index}": array for index, array in enumerate(state.variables)}
         arrays |= {f"best_{index}": array for index, array in enumerate(state.best)}
@@ -70,7 +73,7 @@ class Checkpoints:
             old.unlink()
 
     def load(self) -> State | None:
-        """Return the newest undamaged state; a damaged one is reported and deleted. None: there is no state."""
+        """Return the newest undamaged state, or None if there is none. Damaged ones are reported and deleted."""
         for path in self._newest_first():
             content = path.read_bytes()
             checksum, content = content[:32], content[32:]
@@ -89,11 +92,13 @@ class Checkpoints:
 
 
 def training_key(facts: Mapping[str, object]) -> str:
-    """Return a name for all that a training depends on, so that its states are never taken for another training's.
+    """Return 16 hexadecimal digits that differ if anything differs that the training depends on.
+
+    So the states of one training are never taken for those of another.
 
     Args:
-        facts: the plan and the hash of the pictures. The code of the train stage and the versions of the packages
-            that compute are added here.
+        facts: the plan and the hash of the pictures, as JSON takes them. The code of the train stage and the versions
+            of the packages that compute are added here.
     """
     everything = [facts, [version(name) for name in PACKAGES], code_of("train")]
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:16]

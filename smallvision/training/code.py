@@ -1,7 +1,7 @@
 """What counts as the same code: the files that `dvc.yaml` names as dependencies of a stage.
 
-Checkpoints, kept features, learning curves and sweeps all ask here, so an edit that makes DVC run a stage again is an
-edit that makes their earlier results unusable, and no other edit is.
+Checkpoints, kept features, learning curves and sweeps all ask here, so an edit of the code makes their earlier results
+unusable if DVC runs a stage again because of it, and only then.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ ROOT = Path(smallvision.__file__).parent.parent  # the folder of dvc.yaml
 def code_paths(stage: str) -> list[str]:
     """Return the files and folders of code that a stage depends on, relative to the folder of `dvc.yaml`.
 
-    Those are its `deps` without the ones that another stage writes.
+    These are its `deps` without the ones that a stage writes.
     """
     stages = ruamel.yaml.YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     entries = [entry for each in stages.values() for key in ("outs", "metrics", "plots") for entry in each.get(key, [])]
@@ -26,7 +26,7 @@ def code_paths(stage: str) -> list[str]:
 
 
 def code_of(stage: str) -> str:
-    """Return the SHA-256 of all Python files that a stage depends on."""
+    """Return the SHA-256 of the names and contents of all Python files that a stage depends on."""
     digest = hashlib.sha256()
     for name in code_paths(stage):
         path = ROOT / name

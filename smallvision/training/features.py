@@ -20,20 +20,20 @@ from smallvision.models.inference import run_model
 from smallvision.models.keras_file import hash_weights
 from smallvision.training.code import code_of
 
-KEPT = 4 * 2**30  # bytes; what was not used for the longest time makes room
+KEPT = 4 * 2**30  # bytes; if there are more, those that were stored first are deleted
 
 
 def compute_features(model: keras.Model, inputs: Examples, *, mirror: bool = False) -> np.ndarray:
     """Run a frozen model, or take the result of an earlier run.
 
-    Results are kept in the user's cache folder and not in the project, because they are no output of a stage, and so
-    that experiments which run in copies of the project share them. The key is made of everything that the
+    Results are kept in the user's cache folder and not in the project, because they are not the output of a stage, and
+    because experiments that run in copies of the project can then share them. The key is made of everything that the
     result depends on (layers, weights, pictures, the code of the train stage, the versions of Keras and TensorFlow), so
     a kept result is never out of date.
 
     Args:
-        model: takes RGB in [0, 1].
-        inputs: pictures, or float32 features of lower layers.
+        model: the frozen network, which takes RGB in [0, 1], or the output of lower layers.
+        inputs: uint8 pictures `(n, size, size, 3)`, or the float32 output of lower layers `(n, ...)`.
         mirror: add the features of the mirror images after the others.
 
     Returns:

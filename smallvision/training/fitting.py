@@ -28,7 +28,7 @@ Subset = tuple[Examples, np.ndarray]  # pictures or features, and their labels
 class Fit:
     """A fitted network with the weights of its best epoch, in float32.
 
-    `earlier` is the time, in seconds, that earlier runs of this training spent on the epochs it went on from.
+    `earlier` is how many seconds earlier runs of this training spent on the epochs after which it went on.
     """
 
     model: keras.Model
@@ -37,12 +37,12 @@ class Fit:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch that was kept, from 1."""
+        """The number of the epoch that was kept, from 1."""
         return find_best(self.history)
 
     @property
     def best(self) -> dict[str, float]:
-        """What it reached, with the keys of `history.HISTORY_KEYS`."""
+        """The row of the history for that epoch."""
         return self.history[self.best_epoch - 1]
 
 
@@ -113,7 +113,7 @@ def _variables(model: keras.Model) -> list[keras.Variable]:
 
 
 def label_columns(labels: np.ndarray, units: int) -> np.ndarray:
-    """Return integer labels `(n,)` as `(n, units)`, so that they can be mixed: one column for two classes."""
+    """Return integer labels `(n,)` as columns `(n, units)` of 0 and 1, which can be mixed; two classes share one."""
     columns: np.ndarray = (np.array([[0], [1]]) if units == 1 else np.eye(units))[labels]
     return columns
 
@@ -123,7 +123,12 @@ def compile_network(
 ) -> None:
     """Compile a network for labels as `label_columns` returns them.
 
-    The loss smooths the labels; the cross-entropy with the labels as they are is a metric beside it.
+    Args:
+        model: the network; one output is the probability of the second of two classes.
+        optimizer: the optimizer.
+        label_smoothing: share of each label that the loss spreads over all classes, in [0, 1). The metric
+            `cross_entropy` takes the labels as they are.
+        steps_per_execution: training steps that TensorFlow runs at a time.
     """
     loss, cross_entropy = (
         (keras.losses.BinaryCrossentropy, keras.metrics.BinaryCrossentropy)
@@ -141,15 +146,15 @@ def compile_network(
 def fit(build: Callable[[], keras.Model], train: Subset, validation: Subset, plan: Plan, hooks: Hooks) -> Fit:
     """Train a network and keep the epoch with the best validation accuracy.
 
-    With checkpoints, a training that was ended goes on after its last complete epoch, to the same result bit for bit.
-    History and best epoch go by the cross-entropy with the labels as they are, without label smoothing. Where the plan
-    balances the classes, the weights hold in the loss, the accuracy and the cross-entropy of training and validation
-    alike, which makes `val_acc` the balanced accuracy. Validation pictures are never changed at random.
+    With checkpoints, a training that was interrupted goes on after its last complete epoch, to the same result bit for
+    bit. The losses in the history, and with them the choice of the best epoch, leave label smoothing out. If the plan
+    balances the classes, the class weights apply to every loss and accuracy, those of validation included, so `val_acc`
+    is the balanced accuracy if both subsets have the same proportions of classes.
 
     Args:
-        build: makes the network under the dtype policy of the moment.
+        build: returns the network under the dtype policy that is set when it is called. It is called twice.
         train: pictures or features, and integer labels `(n,)`.
-        validation: the same.
+        validation: the same for validation, never changed at random.
         plan: how to train.
         hooks: what to do after each epoch.
 
@@ -160,7 +165,7 @@ def fit(build: Callable[[], keras.Model], train: Subset, validation: Subset, pla
     keras.config.set_dtype_policy("mixed_bfloat16" if plan.precision == "bfloat16" else "float32")
     model = build()
     steps = math.ceil(len(train[0]) / plan.batch_size)
-    # A step on features is so short that Python would take most of the time.
+    # A step on features is so short that Python would take most of the time. So TensorFlow runs a whole epoch at once.
     at_once = 1 if len(train[0].shape) == 4 else steps
     optimizer = make_optimizer(plan.recipe, schedule_lr(plan, plan.epochs * steps))
     compile_network(model, optimizer, plan.recipe.label_smoothing, at_once)
@@ -193,7 +198,7 @@ def fit(build: Callable[[], keras.Model], train: Subset, validation: Subset, pla
 def _batches(
     train: Subset, validation: Subset, plan: Plan, *, units: int, first_epoch: int
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    """Return the batches of training and validation, for a network of so many output units."""
+    """Return the batches of training and of validation for a network with `units` outputs."""
     (pictures, labels), (held_out, held_out_labels) = train, validation
     batches = (
         training_batches(

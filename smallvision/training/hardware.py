@@ -16,17 +16,17 @@ def settle(plan: Plan) -> Plan:
     """Return the plan with `auto` replaced by what suits this machine, and make TensorFlow use that device.
 
     Raises:
-        SurroundingsError: the plan insists on a GPU, and there is none.
+        SurroundingsError: the plan asks for a GPU, and there is none that TensorFlow can use.
     """
-    device = choose_device(plan.device)  # first, because the precision depends on it
+    device = choose_device(plan.device)  # This comes first, because the precision depends on the device.
     return replace(plan, device=device, precision=choose_precision(plan.precision))
 
 
 def choose_device(device: Device) -> Literal["cpu", "gpu"]:
-    """Make TensorFlow use a device. It must be called before anything is computed.
+    """Make TensorFlow use a kind of device, and return that kind. Call this before anything is computed.
 
     Args:
-        device: `auto` takes a GPU where there is one, `gpu` insists on it, `cpu` leaves it alone.
+        device: `auto` takes a GPU where there is one, `gpu` insists on it, `cpu` never takes it.
 
     Raises:
         SurroundingsError: `device` is `gpu`, and there is no GPU that TensorFlow can use.
@@ -48,7 +48,7 @@ def choose_device(device: Device) -> Literal["cpu", "gpu"]:
 def use_all_devices(device: Device) -> AbstractContextManager[object]:
     """Return the context in which a network is built and fitted, so that it trains on every device of a kind.
 
-    Each batch is shared out among the devices, so the steps are those of one device, up to rounding. All devices
+    Each batch is shared out among the devices, so the steps are the same as on one device, up to rounding. All devices
     belong to one machine, because Keras' `fit` does not work across machines (keras#20585).
 
     Args:
@@ -91,6 +91,9 @@ def is_fast_in_bfloat16(cpuinfo: Path) -> bool:
     matrix products ran at 0.6 of the float32 rate (docs/results.md). Other CPUs emulate bfloat16 and are up to
     hundreds of times slower. The flags decide and not a timing, because other processes disturb a timing, and the
     arithmetic, and with it the metrics, would change from run to run.
+
+    Args:
+        cpuinfo: the file `/proc/cpuinfo`; without it, as on macOS, the answer is no.
     """
     try:
         text = cpuinfo.read_text(encoding="ascii", errors="replace")

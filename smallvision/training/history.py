@@ -7,10 +7,10 @@ History = Sequence[dict[str, float]]  # one row for each epoch, with HISTORY_KEY
 
 
 def find_best(history: History) -> int:
-    """Return the epoch (from 1) with the best validation accuracy.
+    """Return the number of the epoch, from 1, with the best validation accuracy. There must be at least one epoch.
 
-    Among epochs that are right equally often, the lowest validation loss decides, because that network is less sure
-    of its mistakes; among equals in both, the first epoch.
+    Between epochs with the same accuracy the lower validation loss decides, because that network is less sure of its
+    mistakes. If the loss is the same too, the earlier epoch counts as the best.
     """
     return max(range(len(history)), key=lambda index: (history[index]["val_acc"], -history[index]["val_loss"])) + 1
 

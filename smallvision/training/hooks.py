@@ -14,19 +14,19 @@ class Hooks:
     """What happens after each epoch.
 
     Attributes:
-        checkpoints: where the state is kept, and looked for before the first epoch; None: it is not kept.
-        reports: each is called with the history so far.
+        checkpoints: where the state is kept, and looked for before the first epoch; None keeps no state.
+        reports: functions that are called with the history so far.
     """
 
     checkpoints: Checkpoints | None = None
     reports: Sequence[Report] = ()
 
     def of(self, phase: str) -> "Hooks":
-        """Return the hooks of a further phase of the same training, whose state is kept apart."""
+        """Return the hooks of a phase of the same training, which keeps its state in a folder of that name."""
         return replace(self, checkpoints=self.checkpoints and self.checkpoints.of(phase))
 
     def after(self, earlier: History) -> "Hooks":
-        """Return the hooks of a phase that follows others, whose epochs stand before its own in every report."""
+        """Return the hooks of a later phase, whose reports show the `earlier` epochs before its own."""
 
         def continued(report: Report) -> Report:
             return lambda history: report([*earlier, *history])

@@ -24,8 +24,8 @@ def schedule_lr(plan: Plan, steps: int) -> StepSize:
     """Return the step size of a training: constant, or rising at first and then falling to 0 along a cosine.
 
     Args:
-        plan: says how high it is and how it changes.
-        steps: training steps of the whole training.
+        plan: gives the highest step size, `lr`, and in its recipe `schedule` and `warmup`.
+        steps: number of steps of the training.
     """
     if plan.recipe.schedule == "constant":
         return plan.lr
@@ -37,7 +37,7 @@ def schedule_lr(plan: Plan, steps: int) -> StepSize:
 
 
 class KernelMuon(keras.optimizers.Muon):  # type: ignore[misc]
-    """Muon for convolution kernels, AdamW with the same step size and decay for all other weights.
+    """Muon for the kernels of convolutions, and AdamW with the same step size and decay for all other weights.
 
     A gradient, read as a matrix, changes the weights much more in some directions than in others, so these directions
     are learnt first and the others hardly at all. Muon therefore replaces the step by the nearest matrix whose
@@ -50,8 +50,8 @@ class KernelMuon(keras.optimizers.Muon):  # type: ignore[misc]
     Keras' own Muon leaves the kernels of convolutions to AdamW.
 
     Args:
-        lr: step size.
-        weight_decay: share of each weight that is taken off in each step, times `lr`.
+        lr: step size, such as AdamW would take.
+        weight_decay: in each step, each weight loses `lr * weight_decay` of itself.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; the scale from Liu et al.,
     "Muon is Scalable for LLM Training", 2025, section 2.2.

@@ -14,8 +14,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class Plan:
     """How a network is trained. A training, and each of the two phases of fine-tuning, follows one plan.
 
-    What belongs to the whole training is read from `recipe`, whose docstring explains it. The other fields are the
-    values that are derived from several parameters, or that differ between the two phases of fine-tuning.
+    The other fields hold what follows from several parameters, or differs between the two phases of fine-tuning. They
+    replace the fields of `recipe` with the same name; all else is read from `recipe`, whose docstring explains it.
 
     Attributes:
         name: the recipe's key in `params.yaml`.
@@ -24,12 +24,12 @@ class Plan:
         epochs: passes over the training pictures.
         batch_size: pictures in each training step.
         lr: step size.
-        augment: random changes of the training pictures; None: they are trained on as they are.
-        seed: of the weights, the order of the pictures, dropout and augmentation.
-        train_limit: how many training pictures of each class are used; None: all.
+        augment: random changes of the training pictures; None leaves them as they are.
+        seed: the seed of the weights, the order of the pictures, dropout and augmentation.
+        train_limit: how many training pictures of each class are used; None uses all.
         class_weights: `balanced` makes all classes count alike, however many pictures they have.
-        precision: `auto` until `hardware.settle` has replaced it by one of the other two.
-        device: likewise.
+        precision: the arithmetic; `auto` until `hardware.settle` has replaced it by one of the other two.
+        device: where to compute; `auto` until `hardware.settle` has replaced it.
     """
 
     name: str
@@ -46,20 +46,20 @@ class Plan:
     device: Device = "auto"
 
     def second_phase(self) -> "Plan | None":
-        """Return the plan by which unfrozen layers of a base are trained further; None: there are none."""
+        """Return the plan by which the unfrozen layers of a base are trained further, or None if there are none."""
         recipe = self.recipe
         if recipe.unfreeze is None or recipe.finetune_lr is None or recipe.finetune_epochs is None:
             return None
         return replace(self, lr=recipe.finetune_lr, epochs=recipe.finetune_epochs)
 
     def facts(self) -> dict[str, object]:
-        """Return the whole plan as JSON takes it, for the name of a training's checkpoints."""
+        """Return the whole plan as values that JSON can hold; the name of the checkpoints is made from it."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         augment = self.augment.model_dump(mode="json") if self.augment else None
         return plain | {"recipe": self.recipe.model_dump(mode="json"), "augment": augment}
 
     def parameters(self) -> dict[str, object]:
-        """Return what the model's card says of the training: the values in use, without those of no effect here."""
+        """Return the parameters for `model.json` and the model card, without those that had no effect."""
         without = {"network"} if self.recipe.backbone else set(OF_BACKBONES)
         recipe = self.recipe.model_dump(mode="json", exclude=without)
         own = self.facts()

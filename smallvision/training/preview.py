@@ -22,10 +22,10 @@ def preview_augmentation(path: Path, plan: Plan, manifest: Manifest, pictures: P
 
     Args:
         path: the PNG file to write.
-        plan: of the training.
-        manifest: of its pictures.
+        plan: how to train.
+        manifest: the manifest of the pictures; it names them.
         pictures: the training pictures.
-        labels: theirs, integers `(n,)`.
+        labels: their labels, integers `(n,)`.
     """
     classes = range(len(manifest.classes))
     chosen = np.concatenate([np.flatnonzero(labels == index)[:2] for index in classes])[:SHOWN]
@@ -45,11 +45,11 @@ def augmented_views(
 
     Args:
         pictures: uint8 `(k, size, size, 3)`.
-        indices: integer array `(k,)`, which of the training pictures they are.
+        indices: integer array `(k,)`, the place of each among the training pictures.
         count: number of training pictures.
-        options: of the augmentation.
-        seed: of the training.
-        epochs: number of epochs.
+        options: options of the augmentation.
+        seed: seed of the training.
+        epochs: how many epochs to show.
 
     Returns:
         float32 `(1 + epochs, k, side, side, 3)` in [0, 1]; the first row shows the pictures as they are.

@@ -36,10 +36,11 @@ class Trained:
     """A trained network, ready to be saved, and what is known about it.
 
     Attributes:
-        network: from RGB in [0, 1] to probabilities, calibrated.
-        fit: how it was trained.
-        used: what it was trained on besides the pictures: the name of the pretrained base and the hash of its weights.
-        final: what the network is worth on the validation pictures, as `finish` returns it.
+        network: the calibrated network, from RGB in [0, 1] to probabilities.
+        fit: the history of the training, and the network before it was calibrated.
+        used: `backbone` and `weights`, the pretrained base's name and the start of the hash of its weights; empty if
+            the network was trained from scratch.
+        final: scores on the validation pictures, as `finish` returns them.
     """
 
     network: keras.Model
@@ -51,8 +52,15 @@ class Trained:
 def train_recipe(class_count: int, train: Labelled, validation: Labelled, plan: Plan, hooks: Hooks) -> Trained:
     """Train the network that the plan's recipe describes, on all devices of the plan's kind.
 
+    Args:
+        class_count: number of classes.
+        train: the training pictures and their labels.
+        validation: the same for validation.
+        plan: how to train, as `settle` returns it.
+        hooks: what to do after each epoch.
+
     Raises:
-        UserError: one of its kinds says what is wrong with a picture, the base or the parameters.
+        UserError: a picture, the base or a parameter cannot be used; the kind of the error says which.
     """
     used: dict[str, str] = {}
     with own_errors(train[0], validation[0]):
@@ -66,7 +74,7 @@ def train_recipe(class_count: int, train: Labelled, validation: Labelled, plan: 
 
 
 def fit_from_scratch(class_count: int, train: Subset, validation: Subset, plan: Plan, hooks: Hooks) -> Fit:
-    """Train a network of our own, and return it in layers that Keras can load without this project."""
+    """Train a network from `NETWORKS`, and return it in layers that Keras can load without this project."""
     network, dropout = NETWORKS[plan.recipe.network], plan.recipe.dropout
     size = None if plan.augment and plan.augment.resizes else plan.image_size
     result = fit(partial(network, size, class_count, dropout), train, validation, plan, hooks)
@@ -78,9 +86,9 @@ def fit_from_scratch(class_count: int, train: Subset, validation: Subset, plan: 
 def fit_pretrained(
     backbone: str, class_count: int, train: Subset, validation: Subset, plan: Plan, hooks: Hooks
 ) -> tuple[Fit, dict[str, str]]:
-    """Train on a pretrained base, and return the base's name and the start of the hash of its weights too."""
+    """Train on a pretrained base. The second result is `Trained.used`."""
     base = backbones.build(backbone, plan.recipe.weights, plan.image_size)
-    # A file's name is kept and not its path, which says nothing elsewhere; the hash says what the file holds.
+    # A file is named without its path, which means nothing elsewhere; the hash says what the file holds.
     used = {"backbone": PurePath(backbone).name, "weights": hash_weights(base)[:12]}
     layers = hashlib.sha256(base.to_json().encode()).hexdigest()
     hooks = hooks.of(f"{used['weights']}-{layers[:12]}")
@@ -88,12 +96,12 @@ def fit_pretrained(
 
 
 def predict_validation(network: keras.Model, plan: Plan, pictures: Pictures) -> np.ndarray:
-    """Predict what the fitted network says of the validation pictures, averaged over mirror images if the plan does.
+    """Predict the validation pictures with the fitted network, averaged over mirror images if the plan says so.
 
-    The pictures have passed a frozen base already, so in that case only the head is run.
+    If the base stayed frozen, only the head runs, on the features that the training has kept.
 
     Returns:
-        float64 array `(n, classes)`.
+        Probabilities, float64 `(n, classes)`.
     """
     mirror = plan.recipe.mirror_test
     if plan.recipe.backbone and not plan.recipe.unfreeze:
@@ -107,17 +115,17 @@ def predict_validation(network: keras.Model, plan: Plan, pictures: Pictures) -> 
 def finish(
     network: keras.Model, plan: Plan, pictures: Pictures, labels: np.ndarray
 ) -> tuple[keras.Model, dict[str, float]]:
-    """Return the network to be saved, calibrated and, if the plan says so, averaging over both mirror images.
+    """Calibrate the network and, if the plan says so, average its answers over both mirror images.
 
     Args:
-        network: the fitted one.
-        plan: its plan.
-        pictures: those of validation.
-        labels: theirs, integers `(n,)`.
+        network: the fitted network.
+        plan: how it was trained.
+        pictures: the validation pictures.
+        labels: their labels, integers `(n,)`.
 
     Returns:
-        The network, and what it is worth on the validation pictures: `temperature`, `final_val_acc` and
-        `final_val_loss`, its cross-entropy in nats.
+        The network to save, its `temperature`, and how good it is on the validation pictures: `final_val_acc`, the
+        share that it gets right, and `final_val_loss`, the cross-entropy in nats.
     """
     predicted = predict_validation(network, plan, pictures)
     temperature = round(fit_temperature(predicted, labels), 4)

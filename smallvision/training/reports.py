@@ -14,20 +14,20 @@ def write_results(
     history: History,
     final: Mapping[str, float] | None = None,
 ) -> None:
-    """Write a row for each epoch so far, and the numbers of the best one.
+    """Write a row for each epoch so far, and the numbers of the best epoch.
 
-    This is called after every epoch, so that `dvc exp show` and the plots move while the network trains.
-    `acc` and `loss` are those of the epoch as it was trained, weighted as `class_weights` says;
-    `final_val_acc` and `final_val_loss` are those of the network as it is saved, in which each picture counts alike,
-    with `mirror_test` and with `temperature`, which was fitted to the same validation pictures.
+    This is called after every epoch, so that `dvc exp show` and the plots are up to date while the network trains.
+    `train_acc`, `val_acc` and their losses are measured during the training, weighted as `class_weights` says.
+    `final_val_acc` and `final_val_loss` describe the network as it is saved, with `mirror_test` and with the
+    `temperature` that was fitted to these same validation pictures; every picture counts alike.
 
     Args:
-        metrics: the JSON file.
-        csv: the file of the history.
+        metrics: the JSON file to write.
+        csv: the file of the history to write.
         facts: what the numbers belong to. They name the model only once there is one, so that `evaluate` refuses the
             numbers of an unfinished training.
-        history: the epochs so far.
-        final: what is known once the training is over.
+        history: the epochs so far, at least one.
+        final: numbers that are known only when the training is over.
     """
     write_csv(csv, ["epoch", *history[0]], [(epoch, *row.values()) for epoch, row in enumerate(history, 1)])
     best_epoch = find_best(history)

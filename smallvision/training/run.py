@@ -31,14 +31,14 @@ def train(
 
     Args:
         params: what to train, and how.
-        folder: what split wrote.
+        folder: the folder that `split` wrote.
         models: the folder for `model.keras`, `model.json` with what must be known to use it, and `model.tflite`.
-        metrics: the JSON file to write, after each epoch.
+        metrics: the JSON file of metrics, written after each epoch.
         plots: the folder for `history.csv`, written after each epoch, and `augmentation.png`.
         on_epoch: is called with the history so far after each epoch.
 
     Raises:
-        UserError: the parameters, a picture or the machine will not do.
+        UserError: the parameters, a picture or the machine cannot be used; the kind of the error says which.
     """
     start = time.monotonic()
     plan = resolve(params)
@@ -77,7 +77,7 @@ def train(
 
 
 def describe(plan: Plan, source: str, count: int) -> dict[str, str | int]:
-    """Return what the metrics say besides numbers: of which recipe, pictures and machine they are."""
+    """Return what the metrics say about the recipe, the pictures and the machine that they come from."""
     about: dict[str, str | int] = {"source": source, "recipe": plan.name, "train_n": count}
     return about | {"device": plan.device.upper(), "precision": plan.precision}
 

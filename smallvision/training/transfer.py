@@ -49,22 +49,26 @@ def put_head_on(base: keras.Model, recipe: Recipe, class_count: int) -> tuple[ke
 def fit_on_base(
     base: keras.Model, train: Subset, validation: Subset, class_count: int, plan: Plan, hooks: Hooks
 ) -> Fit:
-    """Train a head on a frozen base and, if the recipe unfreezes any, the base's last layers after that.
+    """Train a head on a frozen base, then the base's last layers too if the recipe unfreezes them.
 
-    Pictures pass frozen layers once, and what comes out is kept between runs; only augmentation makes them pass in
-    every epoch. If a second phase follows, the head is trained without augmentation: the second phase changes the
-    pictures anyway, and takes the time once.
+    Pictures pass frozen layers once, and what comes out is kept between runs; only augmented pictures pass them in
+    every epoch. If a second phase follows, the head is trained without augmentation, because the second phase augments
+    the pictures anyway, and so that only one phase takes the time for it.
 
     Args:
-        base: RGB in [0, 1] -> `(height, width, channels)`; flat.
+        base: a model `(batch, size, size, 3)`, RGB in [0, 1] -> `(batch, height, width, channels)`, in which no model
+            is nested.
         train: pictures and integer labels `(n,)`.
-        validation: the same.
+        validation: the same for validation.
         class_count: number of classes.
         plan: how to train the head; `plan.second_phase()` says how to train both.
-        hooks: what to do after each epoch, of either phase.
+        hooks: what to do after each epoch of either phase.
 
     Returns:
         The best network of all epochs, from pictures to probabilities, and the history of both phases.
+
+    Raises:
+        ParameterError: the recipe's `unfreeze` names no layer that can be trained.
     """
     second_phase = plan.second_phase()
     trainable = unfrozen_layers(base, plan.recipe.unfreeze or "all") if second_phase else []
@@ -78,7 +82,7 @@ def fit_on_base(
 
 
 def _fit_on_features(base: keras.Model, head: Head, data: tuple[Subset, Subset], plan: Plan, hooks: Hooks) -> Fit:
-    """Train a head on the features of pictures, each of which passes the base once."""
+    """Train a head on the features of the pictures, each of which passes the base only once."""
     result = fit(head.build, *_outputs_of(base, data, mirror=plan.recipe.mirror), plan, hooks)
     return replace(result, model=join(base, result.model))
 
@@ -92,10 +96,10 @@ def _fit_above_cut(
     second_phase: Plan,
     hooks: Hooks,
 ) -> Fit:
-    """Train a head, then the last layers too, on pictures that are not changed.
+    """Train a head, then the last layers too, on pictures that are not augmented.
 
-    They pass the layers below the first unfrozen one, the cut, once in all. The layers above the cut they pass once
-    more for the head, and in every epoch of the second phase.
+    The base is cut before its first unfrozen layer. The pictures pass the part below the cut once, and the part above
+    it once to train the head, then in every epoch of the second phase.
     """
     cut = find_cut(base, trainable[0])
     above = keras.Model(cut, base.output, name="above")
@@ -132,18 +136,22 @@ def _fit_further(
 
 
 def join(base: keras.Model, head: keras.Model) -> keras.Model:
-    """Return one network of a base and a head; they stay shared."""
+    """Return one network of a base and a head. It shares their weights."""
     return keras.Sequential([keras.Input(base.input_shape[1:]), base, head])
 
 
 def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.Layer]:
-    """Return the layers to train: the last `unfreeze`, those from the one of that name on, or `all`.
+    """Return the layers of a base to train, without batch normalisation.
 
-    Batch normalisation is left out: with few pictures its statistics get worse, and with
-    `trainable` false it stays in inference mode.
+    Batch normalisation stays frozen, which keeps it in inference mode, because its statistics get worse with few
+    pictures.
+
+    Args:
+        base: the base.
+        unfreeze: how many last layers, the name of the first layer, or `all`.
 
     Raises:
-        ParameterError: there is no such layer, or none with weights behind it.
+        ParameterError: there is no layer of that name, or none of the layers has weights to train.
     """
     names = [layer.name for layer in base.layers]
     if unfreeze == "all":
@@ -164,13 +172,13 @@ def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.L
 
 
 def find_cut(base: keras.Model, first: layers.Layer) -> keras.KerasTensor:
-    """Return the last tensor before `first` on which all later operations depend, and on no earlier one.
+    """Return the last tensor before `first` from which alone all later operations are computed.
 
-    No residual connection crosses it, so a base can be cut in two there.
+    No residual connection goes around it, so a base can be cut in two there.
     """
     operations = [operation for operation in base.operations if not isinstance(operation, layers.InputLayer)]
     made = {id(operation.output): index for index, operation in enumerate(operations)}
-    # How far back each operation reads; -1 stands for the picture.
+    # For each operation, the index of the earliest operation whose output it reads; -1 stands for the picture.
     reads = [
         min(made.get(id(tensor), -1) for tensor in keras.tree.flatten(operation.input)) for operation in operations
     ]

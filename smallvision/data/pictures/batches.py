@@ -1,4 +1,4 @@
-"""Batches for Keras from arrays of examples: those of evaluation, and what training makes its own from."""
+"""Batches of examples for Keras: in order, for evaluation, and by index, for the batches of training."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,11 @@ FEATURES_BATCH = 1000  # vectors are small, so most of the time of a small batch
 def evaluation_batches(examples: Examples, labels: np.ndarray) -> tf.data.Dataset:
     """Yield every example once, in order.
 
-    The shapes and ranges are those of `training_batches` in `smallvision/training/batches.py`.
+    Its twin for training is `training_batches` in `smallvision/training/batches.py`.
 
     Args:
         examples: pictures or features.
-        labels: array `(n,)`, or `(n, classes)` of shares.
+        labels: array `(n,)`, or `(n, classes)` with the share of each class.
 
     Returns:
         Batches of float32 `(batch, size, size, 3)` in [0, 1], or of features as they are, with float32 labels.
@@ -30,9 +30,10 @@ def evaluation_batches(examples: Examples, labels: np.ndarray) -> tf.data.Datase
 
 
 def fetcher(examples: Examples, labels: np.ndarray) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Return a function for `tf.data` that takes indices `(batch,)` and returns the batch of these examples.
+    """Return a function for `tf.data` that takes integer indices `(batch,)` and returns these examples and labels.
 
-    Pictures become float32 in [0, 1] only there, since as uint8 they take a quarter of the memory.
+    The shapes and ranges are those of `evaluation_batches`. Pictures become float32 only in the batch, because as uint8
+    they take a quarter of the memory.
     """
     with tf.device("cpu"):
         all_labels = tf.constant(labels, tf.float32)

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, WebPImagePlug
 from smallvision.core.errors import InputError, printable
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")  # Pillow's JPEG also reads MPO, the JPEGs of some cameras
-MAX_PIXELS = 80_000_000  # 240 MB as RGB; Pillow itself only warns below 179 megapixels
+MAX_PIXELS = 80_000_000  # 240 MB as RGB; Pillow itself only warns of pictures below 179 megapixels
 # A JPEG at least 8, 4 or 2 times as large as needed is decoded at an eighth, a quarter or half of its size.
 REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 
@@ -76,7 +76,7 @@ def _is_animated(image: Image.Image) -> bool:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    # This makes as few copies as it can: a copy of 80 megapixels takes 320 MB, and several threads decode at once.
+    # Few copies are made, because a copy of 80 megapixels takes 320 MB, and several threads decode at once.
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
         grey = np.array(image, dtype=np.float32)
         grey /= 257
@@ -114,7 +114,7 @@ def to_input(data: bytes, image_size: int) -> np.ndarray:
 
 
 def to_checked_input(data: bytes, image_size: int) -> np.ndarray:
-    """Do the same as `to_input` for bytes that may be anything, and notice damage.
+    """Do the same as `to_input`, for bytes that may be anything, and refuse a damaged JPEG.
 
     Raises:
         PictureError: the picture cannot be used, with the reason.
@@ -152,7 +152,7 @@ def _to_square(pixels: np.ndarray, image_size: int) -> np.ndarray:
 def _decode_jpeg(data: bytes, image_size: int) -> np.ndarray | None:
     """Decode a plain, upright JPEG with OpenCV, a large one at a reduced scale that is not below `image_size`.
 
-    OpenCV is two to four times as fast as Pillow here (docs/results.md), because of the reduced scale and because its
+    OpenCV is up to four times as fast as Pillow here (docs/results.md), because of the reduced scale and because its
     threads do not wait for each other. For any other picture the function returns None, and Pillow decodes it. That
     includes JPEGs with four colour components, and those that must be turned, because OpenCV looks for the orientation
     in fewer places.

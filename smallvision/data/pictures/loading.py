@@ -20,7 +20,7 @@ BUDGET = 2**30  # bytes of decoded pictures that one process keeps in memory: 15
 
 
 class Pictures:
-    """The pictures of one subset, which an array of integers indexes as it would a uint8 array `(n, size, size, 3)`.
+    """The pictures of one subset, indexed by an array of integers like a uint8 array `(n, size, size, 3)`, RGB.
 
     A picture is decoded when it is first asked for. The first pictures, as many as the budget allows, are then kept in
     memory; the others are read from disk each time, with the same result.
@@ -57,7 +57,11 @@ class Pictures:
         return self.shape[0]
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray:
-        """Return the pictures at `indices`, an integer array."""
+        """Return the pictures at `indices`, an integer array `(k,)`, as uint8 `(k, size, size, 3)`.
+
+        Raises:
+            InputError: a file was deleted or changed meanwhile; `failure` keeps the error.
+        """
         if len(self._kept) == len(self) and self._is_kept[indices].all():
             kept: np.ndarray = self._kept[indices]
             return kept

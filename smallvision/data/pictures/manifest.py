@@ -34,13 +34,13 @@ class Manifest:
     """What `split` did.
 
     Attributes:
-        source: the parameter `source`; of a path or an address only the last part.
+        source: the parameter `source`, or only the last part of it if it is a path or an address.
         archive_sha256: the SHA-256 of the archive.
         classes: the names of the classes, in the order of the outputs of the network.
         pictures: the pictures that were used.
         rejected: for each picture that cannot be used, its path in the archive (`source`) and the `reason`.
         duplicates: groups of paths in the archive that show the same picture.
-        conflicts: those of these groups in which the picture has several labels.
+        conflicts: the groups of duplicates whose labels differ.
         ignored: the paths of the files in the archive that are not pictures.
     """
 
@@ -64,7 +64,7 @@ class Manifest:
         return [entry for entry in self.pictures if entry.subset == subset]
 
     def labels(self, subset: str) -> list[int]:
-        """Return the index into `classes` of each picture of a subset."""
+        """Return for each picture of a subset the index of its class in `classes`."""
         return [self.classes.index(entry.label) for entry in self.subset(subset)]
 
     def limit_train(self, limit: int | None) -> "Manifest":
@@ -80,7 +80,7 @@ class Manifest:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write the manifest."""
+    """Write the manifest as JSON."""
     write_json(path, asdict(manifest))
 
 

@@ -50,7 +50,13 @@ class Sheet:
         self._bottom = self._top + rows * self._row
 
     def put(self, place: int, picture: np.ndarray, caption: str) -> None:
-        """Show a picture in the group that was begun last; places count from 0, row by row."""
+        """Show a picture in the group that was begun last.
+
+        Args:
+            place: where in the group, from 0, row by row.
+            picture: RGB `(height, width, 3)`, uint8 or float in [0, 1].
+            caption: the text below it.
+        """
         down, across = divmod(place, self._columns)
         left = self.GAP + across * (self._width + self.GAP)
         top = self._top + down * self._row
@@ -74,7 +80,7 @@ class Sheet:
         written.set_clip_box(TransformedBbox(within, self._figure.transFigure))
 
     def save(self, path: Path) -> None:
-        """Write the PNG."""
+        """Write the sheet as PNG."""
         with replacing(path) as part, warnings.catch_warnings():
             # A letter that no installed font has is drawn as a box.
             warnings.filterwarnings("ignore", message="Glyph .* missing")

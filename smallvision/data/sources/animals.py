@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import ImageDraw
 
-SPECIES = ("cat", "dog", "rabbit")  # the position is part of the seed of a picture, so append only
+SPECIES = ("cat", "dog", "rabbit")  # a species' position is part of its pictures' seed, so only append
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 FURS: Sequence[Colour] = (
     (212, 140, 66), (240, 232, 216), (70, 62, 58), (150, 145, 140), (156, 104, 62), (226, 190, 130), (110, 78, 56),
 )  # fmt: skip
-STANDING_EARS = {"dog": 0.3, "rabbit": 0.75}  # the share whose ears stand up; those of a cat always do
+STANDING_EARS = {"dog": 0.3, "rabbit": 0.75}  # the share whose ears stand up; a cat's always do
 BLACK, PINK, WHITE = (24, 20, 20), (232, 148, 150), (250, 250, 246)
 
 

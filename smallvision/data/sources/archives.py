@@ -33,8 +33,8 @@ SUFFIXES = (
 )
 MAX_MEMBERS = 2_000_000
 MAX_PICTURE_BYTES = 200 * 2**20
-# An archive that unpacks to more than a picture's maximum may not unpack to more than this many times its own size.
-# Zeros, of which bombs are made, shrink to a thousandth.
+# How many times its own size an archive may unpack to, if that is more than one picture's maximum. Pictures hardly
+# shrink; the zeros that a zip bomb is made of shrink to a thousandth.
 MAX_RATIO = 100
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _KAGGLE_NAME = re.compile(r"(?P<label>[^.].*)\.\d+\.\w+")
@@ -183,8 +183,8 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str, packed: int) -> None:
     unpacked = sum(info.file_size for info in members)
     if unpacked > max(MAX_PICTURE_BYTES, MAX_RATIO * packed):
         raise InputError(f"{name} has {packed} bytes and would unpack to {unpacked}, which no pictures do")
-    # Names that differ only by case are one file on macOS and Windows, and of two members with the same name,
-    # `testzip` and `extractall` of `zipfile` see only the last.
+    # Names that differ only by case are one file on macOS and Windows. If two members have the same name, `testzip` and
+    # `extractall` of `zipfile` see only the last.
     name_of, count = Counter(i.filename.casefold() for i in members).most_common(1)[0] if members else ("", 0)
     if count > 1:
         raise InputError(f"{name} has {count} members named {name_of!r}; rename one of them")
@@ -192,8 +192,8 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str, packed: int) -> None:
 
 def _is_picture(path: str) -> bool:
     pure = PurePosixPath(path)
-    # Hidden folders hold thumbnails and the like, and the archiver of macOS adds files such as __MACOSX/._picture.jpg,
-    # which are not pictures.
+    # Hidden folders hold thumbnails and the like, and files such as __MACOSX/._picture.jpg, which the archiver of macOS
+    # adds, are not pictures.
     return pure.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in pure.parts)
 
 
@@ -214,8 +214,8 @@ def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]
             labels_in[path.parent].add(match["label"])
         if path.parent.name:
             by_folder[path.parent.name].append(Member(path.parent.name, info.filename, info))
-    # A name such as `cats/cat.0.jpg` fits both layouts. The names of the files decide if most files have such a name
-    # and every folder holds every label, as train/ and validation/ do, but hen/ and owl/ do not.
+    # A name such as `cats/cat.0.jpg` fits both layouts. The label is taken from it only if most files have such a name
+    # and every folder holds every label: folders such as train/ and validation/ do, hen/ and owl/ do not.
     named = sum(len(members) for members in by_name.values())
     mixed = len(by_name) > 1 and all(labels == by_name.keys() for labels in labels_in.values())
     found = by_name if mixed and 2 * named > len(files) else by_folder

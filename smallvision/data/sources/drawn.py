@@ -1,6 +1,6 @@
 """Archives of cartoon animals drawn here, to learn from without an account or a download.
 
-Whatever does not tell the species (fur, pose, size, light, clutter) is drawn at random, in the same way for all.
+Whatever does not tell the species (fur, pose, size, light, clutter) is drawn at random, in the same way for each.
 """
 
 import io
@@ -34,7 +34,7 @@ def draw_archive(target: Path, counts: Mapping[str, int] = DRAWN, layout: str = 
         target: the zip archive to write.
         counts: how many pictures of each species to draw.
         layout: `KAGGLE` for names such as `train/cat.0.jpg`, `FOLDERS` for names such as `cat/0.jpg`.
-        seed: a seed for other pictures.
+        seed: another seed gives other pictures.
     """
     tasks = [(species, number, seed) for species, count in counts.items() for number in range(count)]
     with (

@@ -14,8 +14,8 @@ def is_address(source: str) -> bool:
 def name_of(source: str) -> str:
     """Return the name of a source for reports.
 
-    Of a path or an address it is only the last part, which names no folder of this machine and holds no password. A
-    file that is called like one of `NAMED` gets `./` in front.
+    For a path or an address that is only the last part, so that reports show neither the folders of this machine nor a
+    password. A file that is called like one of `NAMED` gets `./` in front.
     """
     if source in NAMED:
         return source

@@ -21,8 +21,8 @@ MICROSOFT = (
 )
 TIMEOUT = (10, 30)  # seconds to wait for a connection, and for the next piece
 PIECE = 2**16  # bytes that are written at once; less than that is lost when the connection breaks
-ATTEMPTS = 5  # attempts in a row that bring nothing new
-BACK_OFF = 0.5  # seconds to wait before the next attempt, doubled each time
+ATTEMPTS = 5  # after so many attempts in a row that brought nothing new, the download has failed
+BACK_OFF = 0.5  # seconds; the wait after the first failed attempt is twice this, and doubles with each further one
 MAX_RETRY_AFTER = 120  # seconds that a server may ask us to wait
 BY_HAND = "or download the archive yourself and set `source` to the file"
 
@@ -55,7 +55,7 @@ def _receive(address: str, shown: str, part: Path, note: Path, validator: str | 
     with _retrying_session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
         while True:
             received = part.stat().st_size
-            # Only a server that names the version of a file can be asked for the rest of the same version.
+            # The rest can only be asked for if the server names the version of the file, so that both parts fit.
             ask: dict[str, str] = (
                 {"Range": f"bytes={received}-", "If-Range": validator} if received and validator else {}
             )
@@ -102,7 +102,7 @@ def _retrying_session() -> requests.Session:
 
 
 def _validator_of(part: Path, note: Path, shown: str) -> str | None:
-    """Return the version of the file of which an earlier run left a part, or None.
+    """Return the version (ETag or date) of the part that an earlier run left, or None if there is none to go on with.
 
     A part from another address, or of an unknown version, is emptied.
     """
@@ -129,7 +129,7 @@ def _start(response: requests.Response, shown: str, received: int, part: Path) -
         raise NetworkError(f"{shown}: expected a zip archive, received a web page; open it in a browser, {BY_HAND}")
     start = received
     if status == 200 or not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
-        part.write_bytes(b"")  # It is the whole file, or another part than asked for, so it must not be appended.
+        part.write_bytes(b"")  # This is the whole file, or a part that nobody asked for, so it must not be appended.
         start = 0
     if status == 206 and not start:
         raise requests.ConnectionError("the server sent another part than asked for")

@@ -48,6 +48,12 @@ def check_pictures(
         archive: where the pictures are.
         members: the pictures to check.
         min_side: pixels; a picture with a shorter side is bad.
+
+    Yields:
+        What was found about each picture, in order.
+
+    Raises:
+        InputError: the archive is damaged.
     """
 
     def check_picture(member: Member) -> GoodPicture | BadPicture:
@@ -66,8 +72,9 @@ def check_pictures(
 def choose_pictures(archive: PictureArchive, wanted: Split) -> tuple[dict[str, list[GoodPicture]], list[BadPicture]]:
     """Choose the pictures of each class: the first ones, as the book does, as many as all subsets need together.
 
-    The place of a bad picture goes to the first good one behind them, so that all others keep their places. If the
-    subsets are shares, all good pictures are chosen, or the first of them if the shares are less than 1 together.
+    A bad picture's place goes to the first good one that comes after the chosen ones, so that all others keep their
+    places. If the subsets are shares, all good pictures are chosen, or only the first ones if the shares sum to less
+    than 1.
 
     Returns:
         The chosen pictures of each class, and all bad ones that were found.

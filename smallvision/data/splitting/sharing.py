@@ -39,7 +39,7 @@ def share_out(archive_path: Path, folder: Path, wanted: Split, source: str) -> M
             (Entry(subset, good.member.label, name, good.member.path, good.sha256, good.format), good.member)
             for subset, good, name in zip(_assign(chosen, groups, wanted), goods, names, strict=True)
         ]
-        rows.sort(key=lambda row: SUBSETS.index(row[0].subset))  # It keeps the order of the archive in each subset.
+        rows.sort(key=lambda row: SUBSETS.index(row[0].subset))  # The sort is stable: a subset keeps its order.
         manifest = Manifest(
             source=source,
             archive_sha256=sha256_of(archive_path),

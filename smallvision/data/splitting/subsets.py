@@ -35,12 +35,12 @@ def sizes_by_share(count: int, shares: Mapping[str, float]) -> dict[str, int]:
 def assign_by_share(
     labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, Mapping[str, int]]
 ) -> list[str]:
-    """Return a subset for every picture, so that no group of duplicates is in two and every class is in each.
+    """Return a subset for every picture, so that no group of duplicates is split and every class is in every subset.
 
     A unit is a group of duplicates, or a picture without any. The groups are assigned first, from the largest to the
     smallest, then the other pictures in order. Each unit goes to the first subset that has room for it, or else to the
-    one that would then be least over its size. However, if a class has no more units left than there are subsets
-    without that class, the unit goes to one of those. So the sizes are met exactly, unless there are too many copies.
+    one that it would overfill least. However, if a class has no more units left than there are subsets without that
+    class, the unit goes to one of those. So the sizes are met exactly, unless there are too many copies.
 
     Args:
         labels: the class of each picture, class by class.
@@ -83,11 +83,11 @@ def assign_by_share(
 
 
 def assign_by_count(labels: Sequence[str], groups: Sequence[Sequence[int]], sizes: Mapping[str, int]) -> list[str]:
-    """Return a subset for every picture, so that no group of duplicates is in two.
+    """Return a subset for every picture, so that no group of duplicates is split.
 
     The first `sizes["train"]` pictures of each class go to train, the next ones to validation, the last to test. Then
-    the duplicates in other subsets move to the first subset of their group. In exchange for each, the last picture of
-    that subset and the same class that has no duplicates takes its place.
+    all duplicates of a group move to the first of their subsets. Each changes places with a picture of its class in
+    that subset: the last one that has no duplicates.
 
     Args:
         labels: the class of each picture, class by class, `sum(sizes.values())` of each.

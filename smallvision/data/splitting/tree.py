@@ -17,8 +17,8 @@ MAX_NAME = 200  # bytes; file systems allow 255
 def file_names(members: Sequence[Member]) -> list[str]:
     """Return a file name for each picture of a class.
 
-    The names are those in the archive. But if two of them are the same or one is too long, every name is shortened and
-    gets the number of the picture in front.
+    The names are those in the archive. But if two of them are the same (case aside) or one has more than `MAX_NAME`
+    bytes, every name is shortened and gets the number of the picture in front.
     """
     names = [member.name for member in members]
     if len({name.casefold() for name in names}) == len(names) and max(len(n.encode()) for n in names) <= MAX_NAME:
