@@ -111,13 +111,13 @@ def _build(plan: Plan, pictures: Pictures, class_count: int) -> tuple["Examples"
     """Return what the first phase of the training fits: its inputs and the network."""
     from smallvision.training.features import compute_features
     from smallvision.training.recipe import NETWORKS
-    from smallvision.training.transfer import put_head_on
+    from smallvision.training.transfer import freeze_and_pool
 
     recipe = plan.recipe
     if not recipe.backbone:
         augmented_size = plan.augment.size if plan.augment else None
         return pictures, NETWORKS[recipe.network](augmented_size or plan.image_size, class_count, recipe.dropout)
-    base, head = put_head_on(backbones.build(recipe.backbone, recipe.weights, plan.image_size), recipe, class_count)
+    base, head = freeze_and_pool(backbones.build(recipe.backbone, recipe.weights, plan.image_size), recipe, class_count)
     return compute_features(base, pictures), head.build()
 
 

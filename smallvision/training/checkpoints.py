@@ -51,13 +51,13 @@ class Checkpoints:
     def require_space(self, weights: Sequence[np.ndarray]) -> None:
         """Check that there is room for the states of a network with these weights.
 
-        A state is taken to be three times as large as the weights: the weights, the best ones, and one variable of the
-        optimizer for each (AdamW has two, so this is an underestimate for it).
+        A state is at most four times as large as the weights: it holds the weights, the best ones, and one or two
+        variables of the optimizer for each weight.
 
         Raises:
             SurroundingsError: there is too little room.
         """
-        require_space(self.folder, 3 * (KEPT + 1) * sum(array.nbytes for array in weights))
+        require_space(self.folder, 4 * (KEPT + 1) * sum(array.nbytes for array in weights))
 
     def save(self, state: State) -> None:
         """Add a state, keep the one before it, and delete older ones."""

@@ -20,6 +20,8 @@ from smallvision.training.optimizers import make_optimizer, schedule_lr
 from smallvision.training.plan import Plan
 
 CROSS_ENTROPY = "cross_entropy"
+# Keras' names for the arithmetic of a plan that `settle` has returned; the weights stay float32 in both.
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 Subset = tuple[Examples, np.ndarray]  # pictures or features, and their labels
 
@@ -162,7 +164,7 @@ def fit(build: Callable[[], keras.Model], train: Subset, validation: Subset, pla
         DivergedError: the loss became NaN or infinite.
     """
     keras.utils.set_random_seed(plan.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if plan.precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy(POLICIES[plan.precision])
     model = build()
     steps = math.ceil(len(train[0]) / plan.batch_size)
     # A step on features is so short that Python would take most of the time. So TensorFlow runs a whole epoch at once.

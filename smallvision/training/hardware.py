@@ -9,6 +9,7 @@ from typing import Literal
 from smallvision.core.errors import SurroundingsError
 from smallvision.training.plan import Device, Plan, Precision
 
+KINDS = {"cpu": "CPU", "gpu": "GPU"}  # TensorFlow's names for the devices of a plan that `settle` has returned
 GPU_CAPABILITY = (8, 0)  # NVIDIA Ampere, the first generation with bfloat16
 
 
@@ -56,7 +57,7 @@ def use_all_devices(device: Device) -> AbstractContextManager[object]:
     """
     import tensorflow as tf
 
-    devices = [found.name for found in tf.config.list_logical_devices(device.upper())]
+    devices = [found.name for found in tf.config.list_logical_devices(KINDS[device])]
     if len(devices) < 2:
         return nullcontext()
     # TensorFlow's default, collective operations, fails with batch normalisation over all devices (Keras 3.15, two

@@ -38,18 +38,22 @@ class Plan:
     epochs: int
     batch_size: int
     lr: float
-    augment: Augment | None = None
-    seed: int = 0
-    train_limit: int | None = None
-    class_weights: Literal["none", "balanced"] = "none"
-    precision: Precision = "float32"
-    device: Device = "auto"
+    augment: Augment | None
+    seed: int
+    train_limit: int | None
+    class_weights: Literal["none", "balanced"]
+    precision: Precision
+    device: Device
 
-    def second_phase(self) -> "Plan | None":
-        """Return the plan by which the unfrozen layers of a base are trained further, or None if there are none."""
+    def second_phase(self) -> "Plan":
+        """Return the plan by which unfrozen layers of a base are trained further.
+
+        Raises:
+            ValueError: the recipe unfreezes none.
+        """
         recipe = self.recipe
-        if recipe.unfreeze is None or recipe.finetune_lr is None or recipe.finetune_epochs is None:
-            return None
+        if recipe.finetune_lr is None or recipe.finetune_epochs is None:
+            raise ValueError(f"{self.name} has no second phase")
         return replace(self, lr=recipe.finetune_lr, epochs=recipe.finetune_epochs)
 
     def facts(self) -> dict[str, object]:

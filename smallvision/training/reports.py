@@ -1,10 +1,11 @@
 """Write how a training goes: metrics and history after each epoch, and logs for TensorBoard."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from smallvision.core.files import write_csv, write_json
 from smallvision.training.history import History, find_best
+from smallvision.training.hooks import Report
 
 
 def write_results(
@@ -43,7 +44,7 @@ def write_results(
     write_json(metrics, {**facts, "epochs": len(history), "best_epoch": best_epoch, **rounded})
 
 
-def log_to_tensorboard(folder: Path) -> Callable[[History], None]:
+def log_to_tensorboard(folder: Path) -> Report:
     """Return a function that writes the last epoch of a history to `folder`.
 
     A training that goes on after it was ended goes on in the same folder.

@@ -43,7 +43,7 @@ def train(
     start = time.monotonic()
     plan = resolve(params)
     manifest = read_manifest(folder / "manifest.json").limit_train(plan.train_limit)
-    train, validation = load_subsets(folder, manifest, plan.image_size)
+    training, validation = load_subsets(folder, manifest, plan.image_size)
     import_tensorflow()
     from smallvision.training.preview import preview_augmentation
     from smallvision.training.recipe import train_recipe
@@ -51,15 +51,15 @@ def train(
     plan, classes = settle(plan), list(manifest.classes)
     pictures = sha256_of(folder / "manifest.json")
     key = training_key(plan.facts() | {"pictures": pictures})
-    about = describe(plan, manifest.source, len(train[0]))
+    about = describe(plan, manifest.source, len(training[0]))
     write = partial(write_results, metrics, plots / "history.csv")
     reports: list[Report] = [partial(write, about), *([on_epoch] if on_epoch else [])]
     if params.tensorboard:
         reports.append(log_to_tensorboard(Path("data/tensorboard", f"{plan.name}-{key}")))
     checkpoints = Checkpoints(models / "model-checkpoints" / key)
 
-    preview_augmentation(plots / "augmentation.png", plan, manifest, *train)
-    trained = train_recipe(len(classes), train, validation, plan, Hooks(checkpoints, reports))
+    preview_augmentation(plots / "augmentation.png", plan, manifest, *training)
+    trained = train_recipe(len(classes), training, validation, plan, Hooks(checkpoints, reports))
     facts = save_model(
         models / "model.keras", trained.network, recipe=plan.name, source=manifest.source, pictures=pictures,
         classes=classes, image_size=plan.image_size, parameters=plan.parameters() | trained.used,

@@ -20,6 +20,8 @@ from smallvision.training.history import find_best
 from smallvision.training.hooks import Hooks
 from smallvision.training.plan import Plan
 
+Data = tuple[Subset, Subset]  # of training and of validation
+
 
 @dataclass(frozen=True)
 class Head:
@@ -38,7 +40,7 @@ class Head:
         return keras.Sequential([entry, *hidden, *drop, output], name="head")
 
 
-def put_head_on(base: keras.Model, recipe: Recipe, class_count: int) -> tuple[keras.Model, Head]:
+def freeze_and_pool(base: keras.Model, recipe: Recipe, class_count: int) -> tuple[keras.Model, Head]:
     """Return the base, frozen and with its feature maps pooled to a vector, and the head that fits on it."""
     base.trainable = False
     pooling = layers.GlobalAveragePooling2D if recipe.pooling == "average" else layers.Flatten
@@ -70,31 +72,33 @@ def fit_on_base(
     Raises:
         ParameterError: the recipe's `unfreeze` names no layer that can be trained.
     """
-    second_phase = plan.second_phase()
-    trainable = unfrozen_layers(base, plan.recipe.unfreeze or "all") if second_phase else []
-    base, head = put_head_on(base, plan.recipe, class_count)
-    if second_phase and not plan.augment:
-        return _fit_above_cut(base, head, trainable, (train, validation), plan, second_phase, hooks)
-    if plan.augment and not second_phase:
-        return fit(lambda: join(base, head.build()), train, validation, plan, hooks)
-    first = _fit_on_features(base, head, (train, validation), replace(plan, augment=None), hooks)
-    return _fit_further(first, trainable, (train, validation), second_phase, hooks) if second_phase else first
+    trainable = unfrozen_layers(base, plan.recipe.unfreeze)
+    base, head = freeze_and_pool(base, plan.recipe, class_count)
+    if not trainable:
+        return _fit_head(base, head, (train, validation), plan, hooks)
+    if plan.augment:
+        return _fit_head_then_layers(base, head, trainable, (train, validation), plan, hooks)
+    return _fit_above_cut(base, head, trainable, (train, validation), plan, hooks)
 
 
-def _fit_on_features(base: keras.Model, head: Head, data: tuple[Subset, Subset], plan: Plan, hooks: Hooks) -> Fit:
-    """Train a head on the features of the pictures, each of which passes the base only once."""
+def _fit_head(base: keras.Model, head: Head, data: Data, plan: Plan, hooks: Hooks) -> Fit:
+    """Train a head on a frozen base, which augmented pictures pass in every epoch, and unchanged ones only once."""
+    if plan.augment:
+        return fit(lambda: join(base, head.build()), *data, plan, hooks)
     result = fit(head.build, *_outputs_of(base, data, mirror=plan.recipe.mirror), plan, hooks)
     return replace(result, model=join(base, result.model))
 
 
+def _fit_head_then_layers(
+    base: keras.Model, head: Head, trainable: Sequence[layers.Layer], data: Data, plan: Plan, hooks: Hooks
+) -> Fit:
+    """Train a head on unchanged pictures, then the last layers too, on augmented ones."""
+    first = _fit_head(base, head, data, replace(plan, augment=None), hooks)
+    return _fit_further(first, trainable, data, plan.second_phase(), hooks)
+
+
 def _fit_above_cut(
-    base: keras.Model,
-    head: Head,
-    trainable: Sequence[layers.Layer],
-    data: tuple[Subset, Subset],
-    plan: Plan,
-    second_phase: Plan,
-    hooks: Hooks,
+    base: keras.Model, head: Head, trainable: Sequence[layers.Layer], data: Data, plan: Plan, hooks: Hooks
 ) -> Fit:
     """Train a head, then the last layers too, on pictures that are not augmented.
 
@@ -104,14 +108,13 @@ def _fit_above_cut(
     cut = find_cut(base, trainable[0])
     above = keras.Model(cut, base.output, name="above")
     at_cut = _outputs_of(keras.Model(base.input, cut, name="below"), data, mirror=plan.recipe.mirror)
-    features = [(compute_features(above, inputs), labels) for inputs, labels in at_cut]
-    first = fit(head.build, features[0], features[1], plan, hooks)
+    first = fit(head.build, *_outputs_of(above, at_cut, mirror=False), plan, hooks)
     first = replace(first, model=join(above, first.model))
-    result = _fit_further(first, trainable, at_cut, second_phase, hooks)
+    result = _fit_further(first, trainable, at_cut, plan.second_phase(), hooks)
     return replace(result, model=join(base, result.model.layers[-1]))
 
 
-def _outputs_of(frozen: keras.Model, data: tuple[Subset, Subset], *, mirror: bool) -> tuple[Subset, Subset]:
+def _outputs_of(frozen: keras.Model, data: Data, *, mirror: bool) -> Data:
     """Return what a frozen network makes of both subsets; `mirror` adds the mirror images of the training pictures."""
     (train, labels), (validation, validation_labels) = data
     return (
@@ -120,9 +123,7 @@ def _outputs_of(frozen: keras.Model, data: tuple[Subset, Subset], *, mirror: boo
     )
 
 
-def _fit_further(
-    first: Fit, trainable: Sequence[layers.Layer], data: tuple[Subset, Subset], plan: Plan, hooks: Hooks
-) -> Fit:
+def _fit_further(first: Fit, trainable: Sequence[layers.Layer], data: Data, plan: Plan, hooks: Hooks) -> Fit:
     """Train the unfrozen layers and the head of `first` further, and keep the best epoch of both phases."""
     for layer in trainable:
         layer.trainable = True
@@ -140,7 +141,7 @@ def join(base: keras.Model, head: keras.Model) -> keras.Model:
     return keras.Sequential([keras.Input(base.input_shape[1:]), base, head])
 
 
-def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.Layer]:
+def unfrozen_layers(base: keras.Model, unfreeze: int | str | None) -> Sequence[layers.Layer]:
     """Return the layers of a base to train, without batch normalisation.
 
     Batch normalisation stays frozen, which keeps it in inference mode, because its statistics get worse with few
@@ -148,11 +149,13 @@ def unfrozen_layers(base: keras.Model, unfreeze: int | str) -> Sequence[layers.L
 
     Args:
         base: the base.
-        unfreeze: how many last layers, the name of the first layer, or `all`.
+        unfreeze: how many last layers, the name of the first layer, or `all`; None: no layer.
 
     Raises:
         ParameterError: there is no layer of that name, or none of the layers has weights to train.
     """
+    if unfreeze is None:
+        return []
     names = [layer.name for layer in base.layers]
     if unfreeze == "all":
         unfreeze = len(names)

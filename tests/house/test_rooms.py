@@ -10,14 +10,16 @@ from tests.conftest import ROOT
 # A command's own imports when it starts, which `--help` needs too; reading an archive or a picture needs no network.
 LIGHT = ("smallvision.core", "smallvision.data.sources", "smallvision.data.splitting", "smallvision.serving",
          "smallvision.training.plan", "smallvision.training.run", "smallvision.models.inference",
-         "smallvision.models.litert", "smallvision.commands")  # fmt: skip
+         "smallvision.models.litert", "smallvision.evaluation.evaluate", "smallvision.evaluation.scores",
+         "smallvision.evaluation.curves", "smallvision.evaluation.intervals", "smallvision.commands")  # fmt: skip
 SCRIPT = """
 import importlib, pkgutil, sys
 for name in sys.argv[1:]:
     module = importlib.import_module(name)
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{name}."):
         importlib.import_module(found.name)
-    loaded = [heavy for heavy in ("tensorflow", "keras", "ray", "sklearn", "matplotlib") if heavy in sys.modules]
+    heavy = ("tensorflow", "keras", "ray", "sklearn", "matplotlib", "scipy.stats")
+    loaded = [each for each in heavy if each in sys.modules]
     assert not loaded, f"{name} loads {loaded}"
 print("light")
 """

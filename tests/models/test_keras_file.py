@@ -1,5 +1,8 @@
 """A model in Keras' format is saved whole, and loaded only if it is what the facts about it say."""
 
+import errno
+from unittest.mock import Mock
+
 import keras
 import numpy as np
 import pytest
@@ -55,6 +58,13 @@ def test_a_file_that_is_no_model_is_refused(saved, harm):
         write_zip(path, {})
     with pytest.raises(InputError, match=r"model\.keras: cannot be loaded"):
         load_model(path, facts)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_full_disk_or_memory_is_no_fault_of_the_file(saved, monkeypatch, error):
+    monkeypatch.setattr(keras.saving, "load_model", Mock(side_effect=error))
+    with pytest.raises(type(error)):
+        load_model(*saved)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """`model.tflite` is loaded only if it is whole and of this project, and it says what Keras says."""
 
+import errno
 import pickle
 import zipfile
 from dataclasses import replace
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -97,6 +99,16 @@ def test_no_network_at_all_with_the_right_hash_is_refused(converted, model, cut)
 def test_a_network_of_another_project_is_refused(converted, model):
     model.write_bytes(litert.convert(litert.deployable(converted[0])))
     refuse(model, r"model\.tflite: damaged, or not of this project")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_full_disk_or_memory_is_no_fault_of_the_file_or_the_network(converted, model, monkeypatch, error):
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", Mock(side_effect=error))
+    with pytest.raises(type(error)):
+        litert.read_litert(model)
+    monkeypatch.setattr("tensorflow.lite.TFLiteConverter.from_concrete_functions", Mock(side_effect=error))
+    with pytest.raises(type(error)):
+        litert.convert(converted[0])
 
 
 def test_facts_that_are_none_are_refused(model):

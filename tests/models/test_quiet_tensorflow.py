@@ -9,15 +9,32 @@ from smallvision.core.errors import InputError, SurroundingsError
 from smallvision.models.quiet_tensorflow import LEVEL, import_tensorflow, stderr_put_aside
 
 
-def test_tensorflow_that_cannot_be_loaded_is_no_bug(monkeypatch, tmp_path):
-    (tmp_path / "tensorflow.py").write_text("raise ImportError('libtensorflow_cc.so.2: failed to map\\nmore')")
+@pytest.mark.parametrize("level", [None, "0"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(r"libtensorflow_cc.so.2: failed to map\nmore", "libtensorflow_cc.so.2: failed to map"), ("", "ImportError")],
+)
+def test_tensorflow_that_cannot_be_loaded_is_no_bug(monkeypatch, tmp_path, level, text, reason):
+    (tmp_path / "tensorflow.py").write_text(f"raise ImportError('{text}')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     monkeypatch.delenv(LEVEL, raising=False)
-    with pytest.raises(
-        SurroundingsError, match=r"^TensorFlow cannot be loaded: libtensorflow_cc.*: failed to map; free"
-    ):
+    if level is not None:
+        monkeypatch.setenv(LEVEL, level)
+    with pytest.raises(SurroundingsError, match=rf"^TensorFlow cannot be loaded: {reason}; free"):
         import_tensorflow()
+
+
+@pytest.mark.parametrize(("level", "shown"), [(None, ""), ("0", "a message\n")])
+def test_messages_are_shown_to_those_who_set_the_level(monkeypatch, tmp_path, capfd, level, shown):
+    (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'a message\\n')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.delenv(LEVEL, raising=False)
+    if level is not None:
+        monkeypatch.setenv(LEVEL, level)
+    import_tensorflow()
+    assert capfd.readouterr().err == shown
 
 
 def fail_aloud(error: Exception) -> None:

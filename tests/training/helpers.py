@@ -17,16 +17,16 @@ from smallvision.training.plan import Plan
 
 SIZE = 46
 RNG = np.random.default_rng(1)
-OF_THE_PLAN = ("batch_size", "lr", "seed", "precision", "image_size", "class_weights", "train_limit", "device")
+# What a plan for a quick training has besides its recipe, unless a test says otherwise.
+QUICK = {"batch_size": 8, "lr": 1e-3, "seed": 7, "image_size": SIZE, "precision": "float32", "device": "cpu",
+         "class_weights": "none", "train_limit": None}  # fmt: skip
 
 
 def make_plan(*, epochs: int = 4, augment=None, **settings) -> Plan:
     """A plan for a quick training. What is no field of the plan itself goes to its recipe."""
-    own = {"batch_size": 8, "lr": 1e-3, "seed": 7, "image_size": SIZE}
-    own |= {name: settings.pop(name) for name in OF_THE_PLAN if name in settings}
-    return Plan(
-        name="test", recipe=Recipe(epochs=epochs, augment=augment, **settings), epochs=epochs, augment=augment, **own
-    )
+    own = {name: settings.pop(name, value) for name, value in QUICK.items()}
+    recipe = Recipe(epochs=epochs, augment=augment, **settings)
+    return Plan(name="test", recipe=recipe, epochs=epochs, augment=augment, **own)
 
 
 def bright_and_dark(count: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:

@@ -213,8 +213,10 @@ def by_number(batch_size, options, epoch, seed=42):
 # TensorFlow rounds the power behind a crop's aspect otherwise in another batch size.
 @pytest.mark.parametrize(
     ("options", "tolerance"),
-    [(BOOK, 0), (EVERYTHING.model_copy(update={"mixup": 0}), 1e-5)],
-    ids=["the book's", "everything"],
+    [
+        pytest.param(BOOK, 0, id="the book's", marks=pytest.mark.slow),
+        pytest.param(EVERYTHING.model_copy(update={"mixup": 0}), 1e-5, id="everything"),
+    ],
 )
 def test_a_picture_is_changed_the_same_whatever_the_batch_and_the_restart(options, tolerance):
     first, second = by_number(12, options, epoch=3), by_number(5, options, epoch=3)

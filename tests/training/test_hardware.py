@@ -30,6 +30,11 @@ def test_bfloat16_where_it_is_faster(tmp_path, cpuinfo, fast):
     assert hardware.is_fast_in_bfloat16(tmp_path / "missing") is False
 
 
+def test_a_plan_that_is_not_settled_trains_nowhere():
+    with pytest.raises(KeyError, match="auto"):
+        hardware.use_all_devices("auto")
+
+
 def test_precision_is_kept_or_chosen():
     assert hardware.choose_precision("float32") == "float32"
     assert hardware.choose_precision("bfloat16") == "bfloat16"

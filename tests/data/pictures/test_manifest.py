@@ -1,0 +1,51 @@
+"""The manifest is read as it was written, and a file that is none is named."""
+
+import json
+
+import pytest
+
+from smallvision.core.errors import InputError
+from smallvision.data.pictures.manifest import Entry, Manifest, read_manifest, write_manifest
+
+ENTRY = Entry("train", "cat", "1.jpg", "cat/1.jpg", "0" * 64, "JPEG")
+MANIFEST = Manifest("drawn", "1" * 64, ["cat", "dog"], [ENTRY], [], [["cat/1.jpg", "cat/2.jpg"]], [], ["notes.txt"])
+
+
+@pytest.fixture
+def path(tmp_path):
+    write_manifest(tmp_path / "manifest.json", MANIFEST)
+    return tmp_path / "manifest.json"
+
+
+def test_what_is_written_is_read(path):
+    assert read_manifest(path) == MANIFEST
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": 2},
+        {"classes": "cd"},
+        {"pictures": [{"subset": "train"}]},
+        {"pictures": [{**ENTRY.__dict__, "sha256": 0}]},
+        {"rejected": [{"source": "cat/3.jpg"}]},
+        {"ignored": None},
+        {"colour": "red"},
+    ],
+)
+def test_a_manifest_of_another_version_is_refused(path, change):
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=r"manifest\.json: not a manifest of this version \(.+\); `dvc repro -f split`"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"\xff", b"null"])
+def test_a_file_that_is_no_manifest_is_named(path, content):
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"manifest\.json: not a manifest of this version \(.+\); `dvc repro -f split`"):
+        read_manifest(path)
+
+
+def test_a_missing_manifest_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"manifest\.json: not found; `dvc repro split` makes it"):
+        read_manifest(tmp_path / "manifest.json")
