@@ -24,7 +24,7 @@ from smallvision.models.keras_file import load_model, save_model
 from smallvision.models.litert import Network, read_litert
 from smallvision.serving.formats import FORMATS, export
 from smallvision.serving.inputs import find, read
-from smallvision.serving.prediction import decoded, predict
+from smallvision.serving.prediction import decode_all, predict
 from smallvision.training.calibration import with_temperature
 from smallvision.training.transfer import join, put_head_on
 
@@ -134,7 +134,7 @@ def refuse(name: str, error: Exception) -> None:
 
 def predict_with_keras(network: keras.Model, facts: ModelFacts, names: list[str]) -> int:
     """Predict with Keras' own `predict`, in batches. As many threads as ours decode the pictures."""
-    pictures = [picture for _, picture in decoded(names, facts.image_size)]
+    pictures = [picture for _, picture in decode_all(names, facts.image_size)]
     return len(network.predict(np.stack(pictures).astype(np.float32) / 255, batch_size=BATCH, verbose=0))
 
 

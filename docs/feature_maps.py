@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from smallvision.core.errors import InputError, run
+from smallvision.core.errors import InputError
+from smallvision.core.process import run
 from smallvision.data.pictures.decoding import to_input
 from smallvision.data.sources.drawn import DRAWN, SEED, SPECIES, draw_picture
 from smallvision.models.facts import ModelFacts, read_facts
@@ -37,7 +38,7 @@ def draw_cat(image_size: int) -> np.ndarray:
 
 def find_convnet(model: "keras.Model") -> "keras.Model | None":
     """Return the convnet inside what `train` puts around it, or None where a model has none."""
-    if model.name == "baseline":
+    if model.name == "convnet":
         return model
     inner = (find_convnet(layer) for layer in model.layers if hasattr(layer, "layers"))
     return next((found for found in inner if found), None)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
-from smallvision.core.errors import ParameterError, run, shorten
+from smallvision.core.errors import ParameterError, shorten
+from smallvision.core.process import run
 
 # Each command is a module of `smallvision.commands`. The text stands here, so that listing them imports none of them.
 GROUPS = {

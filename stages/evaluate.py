@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smallvision.core.errors import run
 from smallvision.core.files import locked
+from smallvision.core.process import run
 from smallvision.evaluation.evaluate import evaluate
 
 
@@ -16,9 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("pictures", type=Path, help="folder that split wrote")
     parser.add_argument("metrics", type=Path, help="the JSON file to write")
     parser.add_argument("plots", type=Path, help="folder to write the predictions and what is drawn of them to")
-    given = parser.parse_args(arguments)
-    with locked(given.metrics):
-        evaluate(given.models, given.training, given.pictures, given.metrics, given.plots)
+    paths = parser.parse_args(arguments)
+    with locked(paths.metrics):
+        evaluate(paths.models, paths.training, paths.pictures, paths.metrics, paths.plots)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smallvision.core.errors import run
 from smallvision.core.files import locked, replacing
 from smallvision.core.params_file import read_params
+from smallvision.core.process import run
 from smallvision.data.sources.fetching import fetch_archive
 
 

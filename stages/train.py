@@ -8,9 +8,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smallvision.core.errors import run
 from smallvision.core.files import locked
 from smallvision.core.params_file import read_params
+from smallvision.core.process import run
 from smallvision.training.run import train
 
 

@@ -1,6 +1,7 @@
 """Tiny generated pictures, and the commands run as a user runs them."""
 
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -16,10 +17,14 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
-from smallvision.core.errors import explain
+from smallvision.core.process import report_error
 from smallvision.models.quiet_tensorflow import LEVEL
+
+# TensorFlow's import makes objects that stay. The garbage collector would look through them again and again, for 3 s.
+gc.disable()
 
 # On a machine that is busy, a time limit fails what is right.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -85,7 +90,8 @@ class Project:
         self.folder = folder
         self.archive = folder / "data/raw/archive.zip"
         self.pictures = folder / "data/pictures"
-        self.write_params()
+        if not (folder / "params.yaml").exists():
+            self.write_params()
 
     def write_params(self, source: str = "pictures.zip", text: str = PARAMS) -> None:
         (self.folder / "params.yaml").write_text(text.format(source=source), encoding="utf-8")
@@ -140,14 +146,14 @@ class Project:
             contextlib.redirect_stderr(err),
             warnings.catch_warnings(),
         ):
-            warnings.filterwarnings("ignore", module=r"PIL\.")  # as `errors.run` does
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # as `process.run` does
             try:
                 importlib.import_module(module).main([str(word) for word in arguments])
                 code = 0
             except SystemExit as error:
                 code = int(error.code or 0)
             except Exception as error:
-                code = explain(name, error)
+                code = report_error(name, error)
         return subprocess.CompletedProcess([module, *map(str, arguments)], code, out.getvalue(), err.getvalue())
 
     def fetch(self) -> subprocess.CompletedProcess[str]:
@@ -169,6 +175,12 @@ def pytest_runtest_setup() -> None:
     os.environ.pop(LEVEL, None)
 
 
+def pytest_collection_finish() -> None:
+    """Collect garbage from here on, but never look at what was imported until now."""
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     folder = tmp_path / "a project with späces"
@@ -177,12 +189,26 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose four stages have run, in the folders of dvc.yaml. Tests share it, so they only read it."""
-    folder = tmp_path_factory.mktemp("trained") / "a project with späces"
-    folder.mkdir()
-    project = Project(folder)
-    write_zip(folder / "pictures.zip", kaggle_members(8))
+def trained_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """A project whose four stages have run, in the folders of dvc.yaml. Tests share it, so they only read it.
+
+    The first worker of pytest-xdist that needs it makes it for all.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "trained"
+    folder = shared / "a project with späces"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(shared / "lock"):
+        project = Project(folder)
+        if not (shared / "complete").exists():
+            run_stages(project)
+            (shared / "complete").touch()
+    return project
+
+
+def run_stages(project: Project) -> None:
+    """Run the four stages on a few pictures."""
+    write_zip(project.folder / "pictures.zip", kaggle_members(8))
     models, metrics, plots = "data/models", "metrics", "metrics/plots"
     for stage, *arguments in (
         ("fetch", "data/raw/archive.zip"),
@@ -192,7 +218,6 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     ):
         result = project.call(f"stages.{stage}", *arguments)
         assert result.returncode == 0, result.stderr
-    return project
 
 
 @pytest.fixture

@@ -21,5 +21,5 @@ def write_three_classes(folder: Path) -> tuple[keras.Model, Path]:
     kernel, bias = network.layers[-1].get_weights()
     network.layers[-1].set_weights([kernel * 30, bias])
     facts = save_model(folder / "model.keras", network, classes=CLASSES)
-    litert.write_litert(folder / "alone.tflite", litert.convert(litert.deployable(network)), facts)
+    litert.write_litert(folder / "alone.tflite", litert.convert(litert.prepare_for_export(network)), facts)
     return network, folder / "alone.tflite"

@@ -107,7 +107,7 @@ def _duplicates(folder: Path, manifest: Manifest) -> str:
 
 def _rejected(manifest: Manifest) -> str:
     return f"<h2>Rejected: {len(manifest.rejected)}</h2>\n" + (
-        _table((row["source"], row["reason"]) for row in manifest.rejected) if manifest.rejected else "<p>None.</p>"
+        _table((each.source, each.reason) for each in manifest.rejected) if manifest.rejected else "<p>None.</p>"
     )
 
 

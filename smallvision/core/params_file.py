@@ -8,7 +8,7 @@ import ruamel.yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from smallvision.core.errors import ParameterError
+from smallvision.core.errors import ParameterError, first_line
 from smallvision.core.params import Augment, Params, Recipe, Split
 from smallvision.core.validators import describe
 
@@ -63,8 +63,7 @@ def _parse_yaml(text: str, path: Path) -> object:
         problem = (error.problem or "cannot be read").strip().splitlines()[0]
         raise ParameterError(f"{path}{where}: no valid YAML: {problem}") from None
     except (ruamel.yaml.error.YAMLError, ValueError, RecursionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ParameterError(f"{path}: no valid YAML: {reason}") from None
+        raise ParameterError(f"{path}: no valid YAML: {first_line(error)}") from None
 
 
 def _explain(error: ErrorDetails) -> str:

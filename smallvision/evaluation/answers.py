@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # an array has no truth value, so comparing two would raise an error
 class Answers:
     """What a network said about `n` pictures whose labels are known.
 

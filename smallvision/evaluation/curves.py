@@ -5,43 +5,53 @@ However many pictures there are, a curve has at most `POINTS` rows.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from smallvision.core.files import write_csv
 from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.intervals import wilson
-from smallvision.evaluation.scores import BINS, class_rows, confidence_bins
+from smallvision.evaluation.scores import BINS, ClassRow, class_rows, confidence_bins
 
 POINTS = 101
 Row = tuple[object, ...]
 
 
+class Table(NamedTuple):
+    """The names of the columns, and the rows."""
+
+    header: Sequence[str]
+    rows: Sequence[Row]
+
+
 def write_curves(folder: Path, answers: Answers) -> None:
     """Write the CSV files that the plots of `dvc.yaml` read."""
-    tables: dict[str, tuple[str, Sequence[Row]]] = {
-        "classes": ("class,pictures,recall,precision,f1", class_rows(answers)),
-        "confusion": ("actual,predicted,pictures,share", confusion_rows(answers)),
-        "roc": ("class,auc,false_positives,true_positives", roc_rows(answers)),
-        "reliability": ("confidence,accuracy,low,high,pictures,from,to", reliability_rows(answers)),
-        "threshold": ("class,threshold,accuracy,precision,recall", threshold_rows(answers)),
-        "rejection": ("answered,accuracy,confidence", rejection_rows(answers)),
+    tables = {
+        "classes": Table(["class", *ClassRow._fields[1:]], class_rows(answers)),
+        "confusion": confusion_table(answers),
+        "roc": roc_table(answers),
+        "reliability": reliability_table(answers),
+        "threshold": threshold_table(answers),
+        "rejection": rejection_table(answers),
     }
-    for name, (header, rows) in tables.items():
-        rounded = [[round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in rows]
-        write_csv(folder / f"{name}.csv", header.split(","), rounded)
+    for name, table in tables.items():
+        rounded = [[round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in table.rows]
+        write_csv(folder / f"{name}.csv", table.header, rounded)
 
 
-def confusion_rows(answers: Answers) -> list[Row]:
-    """Return (actual, predicted, pictures, their share of the actual class) for each pair of classes."""
+def confusion_table(answers: Answers) -> Table:
+    """Return how many pictures of each class were taken for each class, also as their share of the actual class."""
+    from sklearn.metrics import confusion_matrix
+
     classes = answers.classes
     counts = confusion_matrix(answers.labels, answers.predicted, labels=np.arange(len(classes)))
     shares = counts / counts.sum(axis=1, keepdims=True)
-    return [
+    rows = [
         (classes[actual], classes[predicted], int(count), shares[actual, predicted])
         for (actual, predicted), count in np.ndenumerate(counts)
     ]
+    return Table(["actual", "predicted", "pictures", "share"], rows)
 
 
 def _against_the_rest(answers: Answers) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -53,14 +63,16 @@ def _against_the_rest(answers: Answers) -> Iterator[tuple[str, np.ndarray, np.nd
         yield answers.classes[index], answers.labels == index, answers.probabilities[:, index]
 
 
-def roc_rows(answers: Answers) -> list[Row]:
-    """Return (class, its AUC, false positive rate, true positive rate) for each class against the rest."""
+def roc_table(answers: Answers) -> Table:
+    """Return for each class against the rest its AUC and the rates of false and true positives along its ROC curve."""
+    from sklearn.metrics import roc_auc_score, roc_curve
+
     rows: list[Row] = []
     for name, positive, probability in _against_the_rest(answers):
         false, true, _ = roc_curve(positive, probability)
         area = float(roc_auc_score(positive, probability))
         rows += [(name, area, false[i], true[i]) for i in _thin_out(false, true)]
-    return rows
+    return Table(["class", "auc", "false_positives", "true_positives"], rows)
 
 
 def _thin_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -70,8 +82,8 @@ def _thin_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return indices
 
 
-def threshold_rows(answers: Answers) -> list[Row]:
-    """Return (class, threshold, accuracy, precision, recall) for each class against the rest and each threshold.
+def threshold_table(answers: Answers) -> Table:
+    """Return accuracy, precision and recall of each class against the rest at each threshold.
 
     A picture is taken for the class if its probability reaches the threshold. Accuracy is None for more than two
     classes: most pictures belong to the rest, so it would be high at most thresholds. Precision is None where no
@@ -84,11 +96,11 @@ def threshold_rows(answers: Answers) -> list[Row]:
             accuracy = np.mean(taken == positive) if len(answers.classes) == 2 else None
             precision = np.mean(positive[taken]) if taken.any() else None
             rows.append((name, threshold, accuracy, precision, np.mean(taken[positive])))
-    return rows
+    return Table(["class", "threshold", "accuracy", "precision", "recall"], rows)
 
 
-def rejection_rows(answers: Answers) -> list[Row]:
-    """Return (share of pictures answered, their accuracy, their least confidence) as the least sure are left out.
+def rejection_table(answers: Answers) -> Table:
+    """Return the share of pictures answered, their accuracy and their least confidence as the least sure are left out.
 
     Source: Y. Geifman and R. El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017.
     """
@@ -96,11 +108,12 @@ def rejection_rows(answers: Answers) -> list[Row]:
     order = np.argsort(-confidence, kind="stable")
     right = np.cumsum(answers.is_right[order])
     counts = np.unique(np.linspace(0, total, POINTS).round().astype(int))[1:]
-    return [(n / total, right[n - 1] / n, confidence[order[n - 1]]) for n in counts]
+    rows = [(n / total, right[n - 1] / n, confidence[order[n - 1]]) for n in counts]
+    return Table(["answered", "accuracy", "confidence"], rows)
 
 
-def reliability_rows(answers: Answers) -> list[Row]:
-    """Return (mean confidence, accuracy, low, high, pictures, from, to) for each bin of confidence with pictures in it.
+def reliability_table(answers: Answers) -> Table:
+    """Return the mean confidence, accuracy and number of pictures of each bin of confidence that has pictures in it.
 
     `low` and `high` are the ends of the accuracy's 95% interval, `from` and `to` those of the bin.
 
@@ -115,4 +128,4 @@ def reliability_rows(answers: Answers) -> list[Row]:
         numbers = confidence[inside].mean(), right[inside].mean(), low, high
         edges = index / BINS, (index + 1) / BINS
         rows.append((*numbers, int(inside.sum()), *edges))
-    return rows
+    return Table(["confidence", "accuracy", "low", "high", "pictures", "from", "to"], rows)

@@ -12,7 +12,7 @@ from smallvision.data.pictures.loading import Pictures, own_errors
 from smallvision.data.pictures.manifest import Entry, Manifest, read_manifest
 from smallvision.evaluation import gallery
 from smallvision.evaluation.answers import Answers
-from smallvision.evaluation.curves import write_curves
+from smallvision.evaluation.curves import Table, write_curves
 from smallvision.evaluation.modelcard import write_model_card
 from smallvision.evaluation.scores import ClassRow, class_rows, rank_mistakes, score
 from smallvision.models.facts import ModelFacts, read_facts, read_metrics
@@ -53,8 +53,7 @@ def evaluate(models: Path, training: Path, folder: Path, metrics: Path, plots: P
         probabilities = predict_probabilities(network, pictures)
     answers = Answers(np.array(manifest.labels("test")), probabilities, facts.classes)
     scores = score(answers)
-    header, rows = prediction_rows(entries, answers)
-    write_csv(plots / "predictions.csv", header, rows)
+    write_csv(plots / "predictions.csv", *prediction_table(entries, answers))
     write_curves(plots, answers)
     draw_gallery(plots, answers, [entry.name for entry in entries], network, pictures)
     rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
@@ -84,16 +83,17 @@ def require_same_split(model: Path, facts: ModelFacts, folder: Path, manifest: M
         raise InputError(f"{folder}: no test pictures of {', '.join(sorted(missing))}; `dvc repro -f split` makes them")
 
 
-def prediction_rows(entries: Sequence[Entry], answers: Answers) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Return the header and the rows of `predictions.csv`, one row for each picture."""
+def prediction_table(entries: Sequence[Entry], answers: Answers) -> Table:
+    """Return the label and the probabilities of each picture."""
     classes = answers.classes
     header = ["picture", "sha256", "actual", "predicted", *(f"p_{name}" for name in classes)]
-    return header, [
+    rows = [
         (entry.path, entry.sha256[:12], classes[label], classes[predicted], *(f"{p:.6f}" for p in row))
         for entry, label, predicted, row in zip(
             entries, answers.labels, answers.predicted, answers.probabilities, strict=True
         )
     ]
+    return Table(header, rows)
 
 
 def draw_gallery(
@@ -110,7 +110,7 @@ def draw_gallery(
     """
     from smallvision.evaluation.gradcam import gradcam
 
-    worst = rank_mistakes(answers.labels, answers.probabilities)[: gallery.MISTAKES]
+    worst = rank_mistakes(answers)[: gallery.MISTAKES]
     chosen = np.concatenate([worst, gallery.choose_right(answers, gallery.EXPLAINED)])
     shown, names = pictures[chosen], [names[index] for index in chosen]
     mistakes = len(worst)
@@ -123,11 +123,11 @@ def draw_gallery(
 
 def print_classes(rows: Sequence[ClassRow], path: Path) -> None:
     """Print the table of classes. If there are many, print those with the lowest recall and the file with all."""
-    shown = sorted(rows, key=lambda row: row[2])[:SHOWN_CLASSES] if len(rows) > SHOWN_CLASSES else rows
+    shown = sorted(rows, key=lambda row: row.recall)[:SHOWN_CLASSES] if len(rows) > SHOWN_CLASSES else rows
     print(f"{'class':32} {'pictures':>8} {'recall':>9} {'precision':>9} {'f1':>9}")
-    for name, count, *shares in shown:
-        cells = ("-" if share is None else f"{share:.1%}" for share in shares)
-        print(f"{shorten(name, 32):32} {count:8} {' '.join(f'{cell:>9}' for cell in cells)}")
+    for row in shown:
+        cells = ("-" if share is None else f"{share:.1%}" for share in (row.recall, row.precision, row.f1))
+        print(f"{shorten(row.name, 32):32} {row.pictures:8} {' '.join(f'{cell:>9}' for cell in cells)}")
     if len(rows) > len(shown):
         print(f"the {len(shown)} of {len(rows)} classes with the lowest recall; all of them: {path}")
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from math import sqrt
 
-from scipy.stats import binomtest
-
 CONFIDENCE = 0.95
 
 
@@ -13,6 +11,8 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
     Source: E. B. Wilson, "Probable Inference", JASA 22 (1927), as implemented by SciPy.
     """
+    from scipy.stats import binomtest
+
     interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -67,5 +67,7 @@ def mcnemar(pairs: Pairs) -> float:
     Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12 (1947), with the binomial distribution, as implemented by SciPy.
     """
+    from scipy.stats import binomtest
+
     discordant = pairs.only_a + pairs.only_b
     return float(binomtest(pairs.only_a, discordant).pvalue) if discordant else 1.0

@@ -9,6 +9,7 @@ import numpy as np
 
 from smallvision.data.pictures.loading import Pictures, own_errors
 from smallvision.data.pictures.manifest import Entry, Manifest
+from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.scores import rank_mistakes
 from smallvision.models.facts import ModelFacts
 from smallvision.models.inference import predict_probabilities, run_model
@@ -67,14 +68,16 @@ def find_suspects(
     labels = np.array([*manifest.labels("validation"), *manifest.labels("test")])
     pictures = Pictures(folder, held_out, facts.image_size)
     with own_errors(pictures):
-        found = _suspects(held_out, labels, predict_probabilities(network, pictures), facts.classes)
+        probabilities = predict_probabilities(network, pictures)
+    found = _suspects(held_out, Answers(labels, probabilities, facts.classes))
     train, labels = manifest.subset("train"), np.array(manifest.labels("train"))
     if np.bincount(labels, minlength=len(facts.classes)).min() < 2:
         return found, None
     pictures = Pictures(folder, train, facts.image_size)
     with own_errors(pictures):
         features = run_model(to_features(network), pictures)
-    return found, _suspects(train, labels, cross_validate(features.reshape(len(train), -1), labels), facts.classes)
+    probabilities = cross_validate(features.reshape(len(train), -1), labels)
+    return found, _suspects(train, Answers(labels, probabilities, facts.classes))
 
 
 def cross_validate(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -104,15 +107,14 @@ def cross_validate(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return predicted
 
 
-def _suspects(
-    entries: Sequence[Entry], labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
-) -> list[Suspect]:
+def _suspects(entries: Sequence[Entry], answers: Answers) -> list[Suspect]:
+    predicted, confidence = answers.predicted, answers.confidence
     return [
         Suspect(
-            entries[index],
-            float(probabilities[index, labels[index]]),
-            classes[int(probabilities[index].argmax())],
-            float(probabilities[index].max()),
+            entry=entries[index],
+            given=float(answers.probabilities[index, answers.labels[index]]),
+            predicted=answers.classes[predicted[index]],
+            probability=float(confidence[index]),
         )
-        for index in rank_mistakes(labels, probabilities).tolist()
+        for index in rank_mistakes(answers).tolist()
     ]

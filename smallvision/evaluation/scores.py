@@ -1,19 +1,23 @@
 """How good answers are, as single numbers."""
 
+from typing import NamedTuple
+
 import numpy as np
-from sklearn.metrics import (
-    balanced_accuracy_score,
-    brier_score_loss,
-    log_loss,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
 
 from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.intervals import wilson
 
-ClassRow = tuple[str, int, float, float | None, float]
 BINS = 15  # equal intervals of confidence, as many as Guo et al. use
+
+
+class ClassRow(NamedTuple):
+    """How good the answers about one class are: `pictures` show it; `precision` is None if it was never predicted."""
+
+    name: str
+    pictures: int
+    recall: float
+    precision: float | None
+    f1: float
 
 
 def score(answers: Answers) -> dict[str, float | int | None]:
@@ -31,6 +35,9 @@ def score(answers: Answers) -> dict[str, float | int | None]:
     (1950), halved; for the others see `wilson` and `calibration_error`. SciPy and scikit-learn compute all but the
     calibration error.
     """
+    # scikit-learn takes a second to import, and whoever finds an error before must not wait for it.
+    from sklearn.metrics import balanced_accuracy_score, brier_score_loss, log_loss, roc_auc_score
+
     labels, probabilities = answers.labels, answers.probabilities
     right = int(answers.is_right.sum())
     low, high = wilson(right, len(labels))
@@ -52,18 +59,20 @@ def score(answers: Answers) -> dict[str, float | int | None]:
         "auc": float(auc),
     }
     if len(names) == 2:
-        for name, _, recall, precision, _ in class_rows(answers):
-            scores |= {f"recall_{name}": recall, f"precision_{name}": precision}
+        for row in class_rows(answers):
+            scores |= {f"recall_{row.name}": row.recall, f"precision_{row.name}": row.precision}
     return scores
 
 
 def class_rows(answers: Answers) -> list[ClassRow]:
-    """Return (class, pictures, recall, precision, F1) of each class; precision is None if it was never predicted."""
+    """Return how good the answers about each class are."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     precision, recall, f1, count = precision_recall_fscore_support(
         answers.labels, answers.predicted, labels=np.arange(len(answers.classes)), zero_division=np.nan
     )
     return [
-        (name, int(n), float(r), None if np.isnan(p) else float(p), float(f))
+        ClassRow(name, int(n), float(r), None if np.isnan(p) else float(p), float(f))
         for name, n, r, p, f in zip(answers.classes, count, recall, precision, f1, strict=True)
     ]
 
@@ -90,12 +99,11 @@ def calibration_error(answers: Answers) -> float:
     return float(np.abs(per_bin).sum() / len(answers.labels))
 
 
-def rank_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def rank_mistakes(answers: Answers) -> np.ndarray:
     """Find the pictures whose label is not the most probable class, and sort them, the least probable label first.
 
     Args:
-        labels: integer array `(n,)`.
-        probabilities: float array `(n, classes)`, from a model that was not trained on the picture in question.
+        answers: the answers of models that were not trained on the picture in question.
 
     Returns:
         Their indices, integers `(k,)`.
@@ -103,6 +111,7 @@ def rank_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     Source: the self-confidence ranking of C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating
     Uncertainty in Dataset Labels", JAIR 70 (2021).
     """
-    order = np.argsort(probabilities[np.arange(len(labels)), labels], kind="stable")
-    wrong: np.ndarray = order[probabilities.argmax(axis=1)[order] != labels[order]]
+    of_labels = answers.probabilities[np.arange(len(answers.labels)), answers.labels]
+    order = np.argsort(of_labels, kind="stable")
+    wrong: np.ndarray = order[~answers.is_right[order]]
     return wrong

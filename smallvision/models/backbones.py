@@ -97,6 +97,11 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     if weights == "imagenet":
         return _download(backbone, constructor, options)
     model = constructor(weights=None, **options)
+    _load_weights(model, backbone, weights)
+    return model
+
+
+def _load_weights(model: "keras.Model", backbone: str, weights: str) -> None:
     # If only a part of the file fits, Keras may just warn that the other layers keep their random weights.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -107,17 +112,11 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
             raise InputError(f"{weights}: no weights of {backbone}: {reason}") from None
     if caught:
         raise InputError(f"{weights}: not all weights of {backbone}: {caught[0].message}")
-    return model
 
 
 def _download(backbone: str, constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
     try:
-        try:
-            return _with_imagenet(constructor, options)
-        except OSError:  # The file cannot be opened. A failed download would be a bare Exception.
-            if not _delete_cut_downloads():
-                raise
-            return _with_imagenet(constructor, options)
+        return _build_or_retry(constructor, options)
     # For a failed download Keras raises a bare Exception whose text names the address.
     except Exception as error:
         if surroundings_of(error):
@@ -127,6 +126,15 @@ def _download(backbone: str, constructor: Callable[..., "keras.Model"], options:
             f"weights of {backbone}: {reason}; try again, or download that file yourself and set the recipe's "
             "`weights` to it"
         ) from None
+
+
+def _build_or_retry(constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
+    try:
+        return _with_imagenet(constructor, options)
+    except OSError:  # The file cannot be opened. A failed download would be a bare Exception.
+        if not _delete_cut_downloads():
+            raise
+        return _with_imagenet(constructor, options)
 
 
 def _with_imagenet(constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":

@@ -33,7 +33,7 @@ def build_convnet(image_size: int, class_count: int, dropout: float = 0) -> Mode
             layers.Dense(512, activation="relu"),
             output_layer(class_count),
         ],
-        name="baseline",
+        name="convnet",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, first_problem
 from smallvision.core.files import sha256_of, write_json
 
 
@@ -56,6 +56,11 @@ def write_facts(model_path: Path, facts: ModelFacts) -> None:
     write_json(facts_path(model_path), asdict(facts))
 
 
+def to_json(facts: ModelFacts, *, one_line: bool = False) -> str:
+    """Return the facts as ASCII JSON, for a file that holds them beside other things: one key per line, or one line."""
+    return json.dumps(asdict(facts)) if one_line else json.dumps(asdict(facts), indent=1) + "\n"
+
+
 def parse_facts(text: str | bytes, name: str) -> ModelFacts:
     """Parse the JSON text of facts; `name` says in error messages where it was found.
 
@@ -65,10 +70,8 @@ def parse_facts(text: str | bytes, name: str) -> ModelFacts:
     try:
         return TypeAdapter(ModelFacts).validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{name}: no card of a model ({where}{': ' if where else ''}{first['msg']}); `dvc repro -f train` makes it"
+            f"{name}: no card of a model ({first_problem(error)}); `dvc repro -f train` makes it"
         ) from None
 
 

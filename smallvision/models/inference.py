@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smallvision.core.errors import check_stopped
+from smallvision.core.process import check_stopped
 
 if TYPE_CHECKING:
     import keras

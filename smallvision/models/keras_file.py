@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, first_line, surroundings_of
 from smallvision.core.files import replacing, sha256_of
 from smallvision.models.facts import ModelFacts, write_facts
 
@@ -76,8 +76,9 @@ def load_safely(path: Path) -> "keras.Model":
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     # Keras documents no error class for a bad file: ValueError, TypeError, KeyError, OSError and others occur.
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: cannot be loaded: {reason}") from error
+        if surroundings_of(error):
+            raise
+        raise InputError(f"{path}: cannot be loaded: {first_line(error)}") from error
 
 
 def load_model(path: Path, facts: ModelFacts) -> "keras.Model":

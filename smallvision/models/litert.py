@@ -7,19 +7,18 @@ keeps associated files in the same place, and runtimes do not read that far.
 
 import hashlib
 import io
-import json
 import os
 import warnings
 import zipfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smallvision.core.errors import InputError, printable
+from smallvision.core.errors import InputError, first_line, printable, surroundings_of
 from smallvision.core.files import replacing
-from smallvision.models.facts import ModelFacts, facts_path, parse_facts
+from smallvision.models.facts import ModelFacts, facts_path, parse_facts, to_json
 from smallvision.models.inference import predict_probabilities
 from smallvision.models.quiet_tensorflow import stderr_put_aside
 
@@ -50,14 +49,11 @@ class Network:
             try:
                 self._interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
                 self._interpreter.allocate_tensors()
-                (self._input,), (self._output,) = (
-                    self._interpreter.get_input_details(),
-                    self._interpreter.get_output_details(),
-                )
+                (self._input,) = self._interpreter.get_input_details()
+                (self._output,) = self._interpreter.get_output_details()
             # LiteRT raises one of these for a bad file. A MemoryError is not the file's fault and passes through.
             except (ValueError, RuntimeError) as error:
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise InputError(f"{name}: cannot be loaded: {reason}; {AGAIN}") from None
+                raise InputError(f"{name}: cannot be loaded: {first_line(error)}; {AGAIN}") from None
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -89,18 +85,18 @@ class Network:
         return outputs
 
 
-def deployable(network: "keras.Model") -> "keras.Model":
+def prepare_for_export(network: "keras.Model") -> "keras.Model":
     """Return a network that other programs can use: from RGB in [0, 255] to the probability of each class."""
     import keras
 
-    model = from_bytes(network)
+    model = rescale_input(network)
     if network.output_shape[-1] > 1:
         return model
     (second,) = model.outputs
     return keras.Model(model.inputs, keras.ops.concatenate([1 - second, second], axis=1))
 
 
-def from_bytes(network: "keras.Model") -> "keras.Model":
+def rescale_input(network: "keras.Model") -> "keras.Model":
     """Return the network with an input in [0, 255] in place of [0, 1]."""
     import keras
 
@@ -112,7 +108,7 @@ def convert(model: "keras.Model", representative: np.ndarray | None = None) -> b
     """Convert a network to LiteRT's format.
 
     Args:
-        model: a network that takes RGB in [0, 255], such as `deployable` and `from_bytes` return.
+        model: a network that takes RGB in [0, 255], such as `prepare_for_export` and `rescale_input` return.
         representative: uint8 pictures on which the range of every tensor is measured, for int8 arithmetic; without
             them the network computes in float32.
 
@@ -136,12 +132,13 @@ def convert(model: "keras.Model", representative: np.ndarray | None = None) -> b
             converter.representative_dataset = lambda: ([row[np.newaxis].astype(np.float32)] for row in representative)
         try:
             return bytes(converter.convert())
-        except MemoryError:
-            raise
         # This is ConverterError, which has no public name, or whatever measuring the ranges for int8 raises.
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(f"LiteRT cannot take this network: {reason}; choose another `backbone`") from error
+            if surroundings_of(error):
+                raise
+            raise InputError(
+                f"LiteRT cannot take this network: {first_line(error)}; choose another `backbone`"
+            ) from error
 
 
 def write_litert(path: Path, network: bytes, facts: ModelFacts) -> ModelFacts:
@@ -154,7 +151,7 @@ def write_litert(path: Path, network: bytes, facts: ModelFacts) -> ModelFacts:
     # `ZipInfo` sets a fixed date, so equal networks make equal files.
     appended = io.BytesIO(network)
     with zipfile.ZipFile(appended, "a") as archive:
-        texts = {LABELS: label_lines(facts), FACTS: json.dumps(asdict(facts), indent=1) + "\n"}
+        texts = {LABELS: label_lines(facts), FACTS: to_json(facts)}
         if facts.features:
             del texts[LABELS]  # programs would take them for the names of the features
         for name, text in texts.items():
@@ -178,7 +175,7 @@ def save_litert(path: Path, network: "keras.Model", facts: ModelFacts, pictures:
     Raises:
         InputError: LiteRT cannot take the network, or its probabilities differ.
     """
-    content = convert(deployable(network))
+    content = convert(prepare_for_export(network))
     found = Network(content, str(path)).probabilities(pictures)
     require_near(found, predict_probabilities(network, pictures), str(path), "`backbone`")
     return write_litert(path, content, facts)
@@ -225,6 +222,8 @@ def _read_appended(content: bytes, name: str) -> tuple[int, ModelFacts]:
         raise
     # zipfile documents no complete list for damaged bytes: BadZipFile, KeyError, ValueError, RuntimeError, ... occur.
     except Exception as error:
+        if surroundings_of(error):
+            raise
         raise InputError(f"{name}: damaged, or not of this project ({error}); {AGAIN}") from None
 
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from smallvision.core.errors import SurroundingsError, UserError
+from smallvision.core.errors import SurroundingsError, UserError, first_line
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -16,24 +16,27 @@ def import_tensorflow() -> None:
     """Import TensorFlow and keep its messages about CUDA and oneDNN off the terminal.
 
     TensorFlow writes some of them before it reads its own log level (tensorflow#100442), so the level alone does not
-    suffice. If the user has set TF_CPP_MIN_LOG_LEVEL, nothing is imported here: TensorFlow is loaded where it is first
-    used, and shows every message that this level lets through.
+    suffice. If the user has set TF_CPP_MIN_LOG_LEVEL, nothing is hidden but what this level holds back.
 
     Raises:
         SurroundingsError: TensorFlow cannot be loaded, for example because memory is short.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if LEVEL in os.environ:
+        _import_or_explain()
         return
     os.environ[LEVEL] = "3"
     with stderr_put_aside():
-        try:
-            import tensorflow  # noqa: F401
-        except ImportError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise SurroundingsError(
-                f"TensorFlow cannot be loaded: {reason}; free some memory, or install again"
-            ) from error
+        _import_or_explain()
+
+
+def _import_or_explain() -> None:
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError as error:
+        raise SurroundingsError(
+            f"TensorFlow cannot be loaded: {first_line(error)}; free some memory, or install again"
+        ) from error
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from smallvision.core.errors import InputError, NetworkError, UserError
 from smallvision.core.files import locked, replacing, write_json
 from smallvision.models.facts import ModelFacts
 from smallvision.models.litert import read_litert
-from smallvision.serving.prediction import compute
+from smallvision.serving.prediction import compute_outputs
 
 PART = 5_000  # pictures in one file, which is what an interruption costs at most
 STATE = "_state"  # programs that read a folder of Parquet files skip names that begin with an underscore
@@ -75,7 +75,7 @@ def answer(part: Part, job: Job) -> Done:
     names = [str(name) for name in part["names"]]  # Ray makes an array of them
     bad: dict[str, UserError] = {}
     run = network.outputs if facts.features else network.probabilities
-    rows = dict(compute(run, facts.image_size, names, lambda name, error: bad.update({name: error})))
+    rows = dict(compute_outputs(run, facts.image_size, names, lambda name, error: bad.update({name: error})))
     for name, error in bad.items():
         if isinstance(error, NetworkError):
             raise NetworkError(f"{name}: {error}; what was answered is kept, start this again")

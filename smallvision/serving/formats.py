@@ -8,7 +8,7 @@ which both are compared, are uint8 `(n, size, size, 3)`, RGB.
 import json
 import shutil
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,20 @@ import numpy as np
 
 from smallvision.core.errors import InputError, UserError
 from smallvision.core.files import replacing
-from smallvision.models.facts import ModelFacts
+from smallvision.models.facts import ModelFacts, to_json
 from smallvision.models.inference import predict_probabilities, run_model
-from smallvision.models.litert import Network, convert, deployable, from_bytes, label_lines, require_near, write_litert
+from smallvision.models.litert import (
+    Network,
+    convert,
+    label_lines,
+    prepare_for_export,
+    require_near,
+    rescale_input,
+    write_litert,
+)
 from smallvision.models.quiet_tensorflow import stderr_put_aside
 from smallvision.serving.inputs import find
-from smallvision.serving.prediction import decoded
+from smallvision.serving.prediction import decode_all
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +72,7 @@ def export(kind: str, network: "keras.Model", facts: ModelFacts, output: Path, p
 def export_litert(network: "keras.Model", facts: ModelFacts, output: Path, pictures: np.ndarray) -> str:
     """Write the network for LiteRT in float32."""
     expected = predict_probabilities(network, pictures)
-    content = convert(deployable(network))
+    content = convert(prepare_for_export(network))
     found = compare(_run_one_by_one(content, pictures, output), expected, output)
     write_litert(output, content, facts)
     return found
@@ -75,7 +83,7 @@ def export_int8(network: "keras.Model", facts: ModelFacts, output: Path, folder:
     chosen = representative_pictures(folder, facts.image_size)
     ranges, shown = chosen[::2], chosen[1::2] if len(chosen) > 1 else chosen
     expected = predict_probabilities(network, shown)
-    content = convert(deployable(network), ranges)
+    content = convert(prepare_for_export(network), ranges)
     found = compare_int8(_run_one_by_one(content, shown, output), expected, output)
     write_litert(output, content, facts)
     return found
@@ -104,7 +112,7 @@ def _write_saved_model(path: Path, network: "keras.Model", facts: ModelFacts, pi
     import keras
     import tensorflow as tf
 
-    model, names = deployable(network), tf.constant(facts.classes)
+    model, names = prepare_for_export(network), tf.constant(facts.classes)
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
@@ -116,7 +124,7 @@ def _write_saved_model(path: Path, network: "keras.Model", facts: ModelFacts, pi
     extra = path / "assets.extra"  # the place for files that a program adds to a SavedModel
     extra.mkdir()
     (extra / "labels.txt").write_text(label_lines(facts), encoding="utf-8")
-    (extra / "model.json").write_text(json.dumps(asdict(facts), indent=1) + "\n", encoding="utf-8")
+    (extra / "model.json").write_text(to_json(facts), encoding="utf-8")
     signature = tf.saved_model.load(path).signatures["serving_default"]
     probabilities: np.ndarray = signature(picture=tf.constant(pictures, tf.float32))["probabilities"].numpy()
     return probabilities
@@ -129,14 +137,16 @@ def export_onnx(network: "keras.Model", facts: ModelFacts, output: Path, picture
     import onnxruntime
 
     expected = predict_probabilities(network, pictures)
-    model = deployable(network)
+    model = prepare_for_export(network)
     signature = [keras.InputSpec("float32", (None, *model.input_shape[1:]), name="picture")]
     with replacing(output) as part:
         with warnings.catch_warnings(), stderr_put_aside():
             warnings.simplefilter("ignore", FutureWarning)  # tf2onnx uses np.object, which NumPy warns about
             model.export(part, format="onnx", verbose=False, input_signature=signature)
         content = onnx.load(part)
-        onnx.helper.set_model_props(content, {"classes": json.dumps(facts.classes), "card": json.dumps(asdict(facts))})
+        onnx.helper.set_model_props(
+            content, {"classes": json.dumps(facts.classes), "card": to_json(facts, one_line=True)}
+        )
         onnx.save(content, part)
         session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
         (probabilities,) = session.run(None, {session.get_inputs()[0].name: pictures.astype(np.float32)})
@@ -148,7 +158,7 @@ def export_features(network: "keras.Model", facts: ModelFacts, output: Path, pic
     from smallvision.evaluation.network_parts import to_features
 
     model = to_features(network)
-    content = convert(from_bytes(model))
+    content = convert(rescale_input(model))
     lite, expected = Network(content, str(output)), run_model(model, pictures)
     found = np.concatenate([lite.outputs(picture[np.newaxis]) for picture in pictures])
     difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
@@ -170,7 +180,7 @@ def representative_pictures(folder: Path, image_size: int) -> np.ndarray:
     names = find([str(folder)], allow_urls=False)
     chosen = np.linspace(0, len(names) - 1, min(2 * REPRESENTATIVE, len(names))).astype(int)
     pictures = []
-    for name, picture in decoded([names[index] for index in chosen], image_size):
+    for name, picture in decode_all([names[index] for index in chosen], image_size):
         if isinstance(picture, UserError):
             raise type(picture)(f"{name}: {picture}")
         pictures.append(picture)

@@ -3,13 +3,14 @@
 import glob
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NoReturn
 
 from smallvision.core.errors import InputError, NetworkError, ParameterError
 from smallvision.data.pictures.decoding import PictureError
-from smallvision.data.sources.archives import MAX_PICTURE_BYTES, SUFFIXES, natural_key
+from smallvision.data.sources.archives import MAX_PICTURE_BYTES, natural_key
 from smallvision.data.sources.names import is_address
+from smallvision.data.sources.picture_files import SUPPORTED_SUFFIXES, has_picture_suffix, is_hidden
 
 
 def find(given: Sequence[str], *, allow_urls: bool) -> list[str]:
@@ -46,16 +47,12 @@ def _below(folder: str) -> list[str]:
 
     found = []
     for parent, folders, names in os.walk(folder, onerror=refuse):
-        # Hidden folders hold thumbnails and the like. macOS writes files such as ._picture.jpg that are no pictures.
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [str(Path(parent, name)) for name in names if _is_picture(name) and not name.startswith(".")]
+        folders[:] = [name for name in folders if not is_hidden(PurePath(name))]
+        files = [PurePath(name) for name in names]
+        found += [str(Path(parent, file)) for file in files if has_picture_suffix(file) and not is_hidden(file)]
     if not found:
-        raise InputError(f"{folder}: no pictures in this folder or below; expected {', '.join(SUFFIXES[:6])}, …")
+        raise InputError(f"{folder}: no pictures in this folder or below; expected {', '.join(SUPPORTED_SUFFIXES[:6])}, …")
     return sorted(found, key=natural_key)
-
-
-def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
 
 
 def read(name: str) -> bytes:

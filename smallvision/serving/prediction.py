@@ -20,7 +20,7 @@ AHEAD = 64  # pictures that are decoded in advance, or wait for it, at most
 Row = list[tuple[str, float]]  # the classes with their probabilities, the most probable first
 
 
-def decoded(names: Sequence[str], image_size: int) -> Iterator[tuple[str, np.ndarray | UserError]]:
+def decode_all(names: Sequence[str], image_size: int) -> Iterator[tuple[str, np.ndarray | UserError]]:
     """Yield each picture or what is wrong with it, in order, while threads decode the next ones.
 
     Args:
@@ -69,11 +69,11 @@ def predict(
     Yields:
         The name, and the classes with their probabilities in [0, 1], the most probable first.
     """
-    for name, row in compute(network.probabilities, facts.image_size, names, report):
+    for name, row in compute_outputs(network.probabilities, facts.image_size, names, report):
         yield name, [(facts.classes[index], float(row[index])) for index in np.argsort(-row, kind="stable")]
 
 
-def compute(
+def compute_outputs(
     run: Callable[[np.ndarray], np.ndarray],
     image_size: int,
     names: Sequence[str],
@@ -89,17 +89,17 @@ def compute(
     """
     batch: list[tuple[str, np.ndarray]] = []
 
-    def computed() -> Iterator[tuple[str, np.ndarray]]:
+    def run_batch() -> Iterator[tuple[str, np.ndarray]]:
         if batch:
             rows = run(np.stack([picture for _, picture in batch]))
             yield from zip([name for name, _ in batch], rows, strict=True)
             batch.clear()
 
-    for name, picture in decoded(names, image_size):
+    for name, picture in decode_all(names, image_size):
         if isinstance(picture, UserError):
             report(name, picture)
         else:
             batch.append((name, picture))
             if len(batch) == BATCH:
-                yield from computed()
-    yield from computed()
+                yield from run_batch()
+    yield from run_batch()

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from smallvision.core.errors import DivergedError, check_stopped
+from smallvision.core.errors import DivergedError
+from smallvision.core.process import check_stopped
 from smallvision.data.pictures.batches import Examples, evaluation_batches
 from smallvision.training.batches import balanced_weights, training_batches, weigher
 from smallvision.training.checkpoints import State

@@ -59,6 +59,7 @@ def test_pictures_that_are_not_there_and_too_few_steps_are_refused(project: Proj
     assert (result.returncode, "--steps: expected at least 10, received 9" in result.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_the_training_weights_included(project: Project):
     write_zip(
         project.archive,

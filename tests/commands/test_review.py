@@ -11,7 +11,7 @@ from PIL import Image
 
 from smallvision.commands.review_page import build_page
 from smallvision.core.files import sha256_of
-from smallvision.data.pictures.manifest import Entry, Manifest
+from smallvision.data.pictures.manifest import Entry, Manifest, Rejection
 from smallvision.evaluation.label_errors import Suspect
 from smallvision.models.facts import ModelFacts, write_facts
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
@@ -38,7 +38,7 @@ def test_every_name_on_the_page_is_escaped(tmp_path):
     odd = entry(name, label)
     page = make_page(
         tmp_path, [odd], ([Suspect(odd, 0.1, "<i>", 0.9)], []), source="<s>",
-        rejected=[{"source": "<u>\x1b[31m.jpg", "reason": "<q>"}], duplicates=[[odd.source, odd.source]],
+        rejected=[Rejection("<u>\x1b[31m.jpg", "<q>")], duplicates=[[odd.source, odd.source]],
     )  # fmt: skip
     tags = set(re.findall(r"<(\w+)", page))
     assert not tags & {"i", "s", "u", "q"}

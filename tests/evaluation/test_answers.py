@@ -8,7 +8,7 @@ from tests.evaluation.conftest import make_answers
 def test_answers_are_equal_only_to_themselves():
     """Comparing their arrays would raise an error, because the truth value of an array is not defined."""
     answers = make_answers(6, 2)
-    assert answers == answers  # noqa: PLR0124
+    assert answers == answers
     assert answers != make_answers(6, 2)
 
 

@@ -102,7 +102,7 @@ def test_a_test_picture_that_changed_after_the_split_is_named(trained: Project):
 
 @pytest.mark.parametrize(("classes", "lines"), [(2, 3), (20, 21), (50, 22)])
 def test_the_table_of_classes_fits_a_terminal(capsys, tmp_path, classes, lines):
-    rows = [(f"{name} {'x' * 100}", *numbers) for name, *numbers in class_rows(make_answers(500, classes))]
+    rows = [row._replace(name=f"{row.name} {'x' * 100}") for row in class_rows(make_answers(500, classes))]
     print_classes(rows, tmp_path.with_name("metrics") / "classes.csv")
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == lines

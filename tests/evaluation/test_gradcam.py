@@ -1,5 +1,7 @@
 """Grad-CAM on networks whose answer depends on one corner of the picture, in every nesting that `train` saves."""
 
+from itertools import product
+
 import keras
 import numpy as np
 import pytest
@@ -7,11 +9,12 @@ from keras import layers
 
 from smallvision.core.params import Recipe
 from smallvision.evaluation.gradcam import gradcam
-from smallvision.models import convnet
+from smallvision.models import convnet, residual
 from smallvision.models.keras_file import average_over_mirror
 from smallvision.models.normalisation import standard_layers
+from smallvision.models.residual import WIDTHS
 from smallvision.training.recipe import NETWORKS as PROJECT
-from smallvision.training.transfer import join, put_head_on
+from smallvision.training.transfer import freeze_and_pool, join
 
 SIZE, CELLS = 48, 6
 BRIGHT = np.full((2, SIZE, SIZE, 3), 200, np.uint8)
@@ -41,7 +44,7 @@ def joined_network(classes: int, units: int = 3) -> keras.Model:
     picture = keras.Input((SIZE, SIZE, 3))
     maps = layers.Conv2D(4, 8, strides=8, kernel_initializer="ones", name="stem")(picture)
     base = keras.Model(picture, keras.ops.multiply(maps, corner), name="base")
-    base, built = put_head_on(base, Recipe(epochs=1, backbone="base", units=units, dropout=0.5), classes)
+    base, built = freeze_and_pool(base, Recipe(epochs=1, backbone="base", units=units, dropout=0.5), classes)
     head = built.build()
     for layer in head.layers:
         if layer.weights:
@@ -76,8 +79,14 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize("kind", NETWORKS)
+FAST = list(zip(NETWORKS, [*AROUND, "alone", "mirror"], strict=True))  # every kind once, and everything around one
+COMBINED = [
+    pytest.param(kind, around, marks=[] if (kind, around) in FAST else pytest.mark.slow)
+    for kind, around in product(NETWORKS, AROUND)
+]
+
+
+@pytest.mark.parametrize(("kind", "around"), COMBINED)
 def test_heat_lies_where_the_answer_comes_from(kind, around, tmp_path):
     network = AROUND[around](NETWORKS[kind]())
     last = max(network.output_shape[-1] - 1, 1)
@@ -134,12 +143,14 @@ def test_it_is_grad_cam_where_the_feature_maps_are_averaged():
     )
 
 
-@pytest.mark.parametrize("name", PROJECT)
+WHOLE = [pytest.param(*each, marks=pytest.mark.slow) for each in product(PROJECT, (2, 5), (0, 0.5), (WIDTHS,))]
+
+
 @pytest.mark.parametrize(
-    ("classes", "dropout"),
-    [(2, 0.5), (5, 0), pytest.param(2, 0, marks=pytest.mark.slow), pytest.param(5, 0.5, marks=pytest.mark.slow)],
+    ("name", "classes", "dropout", "widths"), [("convnet", 2, 0.5, WIDTHS), ("residual", 5, 0, WIDTHS[:2]), *WHOLE]
 )
-def test_networks_of_the_project_are_explained(name, classes, dropout, tmp_path):
+def test_networks_of_the_project_are_explained(name, classes, dropout, widths, tmp_path, monkeypatch):
+    monkeypatch.setattr(residual, "WIDTHS", widths)
     rng = np.random.default_rng(2)
     pictures = rng.integers(0, 256, (3, 46, 46, 3), np.uint8)
     # With other seeds, nothing in these pictures may speak for a class, because the network is not trained.

@@ -3,9 +3,8 @@
 from math import sqrt
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
 
 from smallvision.evaluation.intervals import Pairs, difference_interval, mcnemar
 
@@ -30,6 +29,7 @@ def test_many_pictures_come_near_the_normal_interval():
     assert difference_interval(pairs) == pytest.approx((difference - margin, difference + margin), abs=5e-5)
 
 
+@settings(max_examples=50)
 @given(COUNTS)
 def test_the_interval_holds_the_difference_and_turns_round_with_it(pairs):
     assume(pairs.n)
@@ -42,10 +42,13 @@ def test_the_interval_holds_the_difference_and_turns_round_with_it(pairs):
 
 
 def test_mcnemar_counts_the_tails():
+    from scipy.stats import binom
+
     assert mcnemar(Pairs(50, 1, 9, 40)) == pytest.approx(2 * binom.cdf(1, 10, 0.5))
     assert mcnemar(Pairs(50, 0, 0, 40)) == 1
 
 
+@settings(max_examples=50)
 @given(COUNTS)
 def test_mcnemar_ignores_pictures_on_which_both_did_alike(pairs):
     p = mcnemar(pairs)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from smallvision.data.pictures.manifest import Entry
+from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.label_errors import Suspect, cross_validate
 from smallvision.evaluation.scores import rank_mistakes
 
@@ -16,7 +17,8 @@ def test_cross_validation_finds_swapped_labels(classes):
     swapped = [3, 50, 77, 101]
     labels = truth.copy()
     labels[swapped] = (labels[swapped] + 1) % classes
-    assert sorted(rank_mistakes(labels, cross_validate(features, labels))[:4]) == swapped
+    answers = Answers(labels, cross_validate(features, labels), list("abcd")[:classes])
+    assert sorted(rank_mistakes(answers)[:4]) == swapped
 
 
 def test_a_suspect_says_its_label_and_what_it_shows_rather():

@@ -8,13 +8,13 @@ from smallvision.core.params import Recipe
 from smallvision.evaluation.network_parts import to_features
 from smallvision.models.convnet import build_convnet
 from smallvision.models.keras_file import average_over_mirror
-from smallvision.training.transfer import join, put_head_on
+from smallvision.training.transfer import freeze_and_pool, join
 from tests.training.helpers import make_base
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_the_features_are_what_the_last_layers_decide_by(mirror):
-    pooled, head = put_head_on(make_base(), Recipe(epochs=1, backbone="base", units=4), 3)
+    pooled, head = freeze_and_pool(make_base(), Recipe(epochs=1, backbone="base", units=4), 3)
     on_base = join(pooled, head.build())
     scratch = build_convnet(46, 2)
     pictures = np.random.default_rng(1).random((2, 46, 46, 3), np.float32)

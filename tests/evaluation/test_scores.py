@@ -118,7 +118,8 @@ def test_a_confidence_lies_within_its_bin(confidence):
 
 def test_the_least_probable_label_is_first_and_what_fits_its_label_is_no_mistake():
     predicted = np.array([[0.9, 0.1], [0.4, 0.6], [0.05, 0.95], [0.2, 0.8], [0.55, 0.45]])
-    assert rank_mistakes(np.array([0, 0, 0, 1, 1]), predicted).tolist() == [2, 1, 4]
-    assert rank_mistakes(np.array([0, 1]), predicted[:2]).tolist() == []
+    answers = Answers(np.array([0, 0, 0, 1, 1]), predicted, ["a", "b"])
+    assert rank_mistakes(answers).tolist() == [2, 1, 4]
+    assert rank_mistakes(Answers(np.array([0, 1]), predicted[:2], ["a", "b"])).tolist() == []
     sure = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8], [0.45, 0.55]])
-    assert rank_mistakes(np.array([1, 1, 0, 0, 0]), sure).tolist() == [0, 3, 2, 4]
+    assert rank_mistakes(Answers(np.array([1, 1, 0, 0, 0]), sure, ["a", "b"])).tolist() == [0, 3, 2, 4]

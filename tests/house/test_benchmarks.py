@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from benchmarks.__main__ import PARTS
-from benchmarks.pictures import DISTINCT, write_pictures
+from benchmarks import pictures
+from benchmarks.__main__ import PARTS, main
 from benchmarks.processes import Finished
 from smallvision.data.pictures.loading import Pictures
 from smallvision.data.pictures.manifest import read_manifest
@@ -21,9 +21,10 @@ def test_the_seconds_of_epochs_are_read_as_all_contenders_print_them():
     assert Finished(output, 60, 900).epochs() == [23.4, 21.15]
 
 
-def test_the_pictures_are_what_split_would_write(tmp_path):
-    counts = {"train": 2 * DISTINCT + 20, "validation": 30}
-    write_pictures(tmp_path, counts, 60, 50)
+def test_the_pictures_are_what_split_would_write(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "DISTINCT", 4)
+    counts = {"train": 2 * 4 + 20, "validation": 30}
+    pictures.write_pictures(tmp_path, counts, 60, 50)
     manifest = read_manifest(tmp_path / "manifest.json")
     for subset, count in counts.items():
         entries = manifest.subset(subset)
@@ -69,13 +70,13 @@ def test_every_part_runs(tmp_path):
         assert all(numbers["ours"] > 0 for numbers in found)
 
 
-def test_an_unknown_part_is_named():
-    result = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "epoch"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 2
-    assert "no part 'epoch'; expected epochs, " in result.stderr
-    assert all(part in result.stderr for part in PARTS)
+def test_an_unknown_part_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "epoch"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr().err
+    assert "no part 'epoch'; expected epochs, " in said
+    assert all(part in said for part in PARTS)
 
 
 @needs_ray

@@ -65,6 +65,7 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_the_summary_is_the_one_the_command_prints(capsys):
     keras.backend.clear_session()  # the numbers in the names of layers start again
     exec(re.search(r'^    python -c "(.*summary.*)"$', TEXT, re.M)[1], {})  # noqa: S102
@@ -114,6 +115,7 @@ def test_the_multiplications_are_those_of_the_layers(model):
     assert f"has {first_dense / 3_453_121:.1%} of the parameters" in plain(TEXT)
 
 
+@pytest.mark.slow
 def test_what_one_number_sees(model, untrained):
     """Computed from the sizes of the windows and, for the last layer, from which pixels have an influence."""
     rows = iter(ROWS)
@@ -131,6 +133,7 @@ def test_what_one_number_sees(model, untrained):
     assert (seen.min(), seen.max()) == (0, side - 1)
 
 
+@pytest.mark.slow
 def test_the_numpy_code_gives_keras_answer(model, picture):
     names = python_blocks()
     weights = [[array.numpy() for array in layer.weights] for layer in model.layers if layer.weights]
@@ -150,6 +153,7 @@ def test_the_rmsprop_code_takes_keras_steps():
     np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_gradients_differ_as_it_says(untrained):
     files = []
     for species in ("cat", "dog"):

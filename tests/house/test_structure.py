@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,16 @@ def module_file(name: str) -> Path | None:
     return None
 
 
+@cache
+def parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
 def local_imports(file: Path) -> set[Path]:
     """The project's own files that a file imports, at its top or inside a function."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(file)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -87,7 +94,7 @@ def test_a_stage_lists_few_rooms():
 @pytest.mark.parametrize("name", STAGES)
 def test_declared_parameters_are_those_read(name):
     stage = ROOT / f"stages/{name}.py"
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in import_closure(stage) if path.name != "params.py"]
+    trees = [parse(path) for path in import_closure(stage) if path.name != "params.py"]
     read = {
         node.attr
         for tree in trees

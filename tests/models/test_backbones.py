@@ -38,6 +38,20 @@ def original(name: str) -> keras.Model:
     return constructor(include_top=False, weights=None, input_shape=(size, size, 3), **base.options)
 
 
+@pytest.fixture(params=["one layer", pytest.param("as Keras has it", marks=pytest.mark.slow)])
+def mobilenet(request, monkeypatch) -> None:
+    """MobileNet of any width, which takes a second to build, or a network with its interface and one layer."""
+
+    def build(*, include_top, weights, input_tensor=None, input_shape=None, alpha=1):
+        assert (include_top, weights) == (False, None)
+        picture = keras.Input(input_shape) if input_tensor is None else input_tensor
+        outputs = keras.layers.Conv2D(int(32 * alpha), 3, name="conv1")(picture)
+        return keras.Model(keras.utils.get_source_inputs(picture), outputs)
+
+    if request.param == "one layer":
+        monkeypatch.setattr(keras.applications, "MobileNet", build)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", backbones.BASES)
 def test_a_base_does_its_own_preprocessing_and_survives_saving(name, tmp_path):
@@ -61,21 +75,21 @@ def test_every_base_keras_documents_is_checked():
     assert backbones.default_image_size("base.keras") is None
 
 
-def test_weights_of_another_shape_name_the_layer(tmp_path):
+def test_weights_of_another_shape_name_the_layer(mobilenet, tmp_path):
     original("mobilenet_25").save_weights(tmp_path / "base.weights.h5")
     with pytest.raises(InputError, match=r"no weights of mobilenet: .*conv1"):
         backbones.build("mobilenet", str(tmp_path / "base.weights.h5"), SIZE)
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"\x89HDF\r\n\x1a\n" + bytes(500)])
-def test_a_file_that_holds_no_weights_is_named(tmp_path, content):
+def test_a_file_that_holds_no_weights_is_named(mobilenet, tmp_path, content):
     path = tmp_path / "base.h5"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"base\.h5: no weights of mobilenet_25"):
         backbones.build("mobilenet_25", str(path), SIZE)
 
 
-def test_a_saved_base_of_another_size_or_shape_is_named(tmp_path):
+def test_a_saved_base_of_another_size_or_shape_is_named(mobilenet, tmp_path):
     original("mobilenet_25").save(tmp_path / "base.keras")
     with pytest.raises(InputError, match="expected a base from 96x96 RGB"):
         backbones.build(str(tmp_path / "base.keras"), "imagenet", 96)

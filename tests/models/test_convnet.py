@@ -25,6 +25,7 @@ def test_every_layer_is_the_books():
     model = build_convnet(150, 2)
     found = [(type(layer).__name__, layer.output.shape[1:], layer.count_params()) for layer in model.layers]
     assert found == SUMMARY
+    assert model.name == "convnet"
     assert model.count_params() == 3_453_121
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     assert all(layer.kernel_size == (3, 3) and layer.padding == "valid" for layer in convolutions)

@@ -10,7 +10,7 @@ from smallvision.models.inference import run_model
 PICTURES = np.random.default_rng(1).integers(0, 256, (70, 16, 16, 3), np.uint8)  # more than two batches
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(1)
     model = keras.Sequential(

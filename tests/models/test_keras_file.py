@@ -68,7 +68,8 @@ def test_a_full_disk_or_memory_is_no_fault_of_the_file(saved, monkeypatch, error
 
 
 @pytest.mark.parametrize(
-    ("size", "classes", "received"), [(46, 3, r"\(46, 46, 3\) and \(3,\)"), (48, 2, r"\(48, 48, 3\) and \(1,\)")]
+    ("size", "classes", "received"),
+    [(46, 3, r"\(46, 46, 3\) and \(3,\)"), pytest.param(48, 2, r"\(48, 48, 3\) and \(1,\)", marks=pytest.mark.slow)],
 )
 def test_a_model_of_other_shapes_than_its_facts_say_is_refused(saved, size, classes, received):
     path, facts = saved
@@ -77,7 +78,7 @@ def test_a_model_of_other_shapes_than_its_facts_say_is_refused(saved, size, clas
         load_model(path, facts)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_answer_is_the_mean_over_both_mirror_images(tmp_path, classes):
     keras.utils.set_random_seed(1)
     below = [keras.Input((9, 9, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]

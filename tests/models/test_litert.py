@@ -30,6 +30,12 @@ def converted(tmp_path_factory):
     return network, folder / "alone.tflite", litert.save_litert(folder / "alone.tflite", network, facts, PICTURES)
 
 
+@pytest.fixture(scope="module")
+def content(converted):
+    """The network alone, in LiteRT's format."""
+    return litert.convert(litert.prepare_for_export(converted[0]))
+
+
 @pytest.fixture
 def model(converted, tmp_path):
     """A copy of the LiteRT file, to be harmed."""
@@ -83,9 +89,8 @@ def test_a_byte_flipped_behind_the_network_is_found_or_changes_nothing(model):
     assert found > len(places) / 2
 
 
-def test_a_network_of_another_class_count_is_refused(converted, model):
-    network, _, facts = converted
-    litert.write_litert(model, litert.convert(litert.deployable(network)), replace(facts, classes=["ant", "bee"]))
+def test_a_network_of_another_class_count_is_refused(converted, model, content):
+    litert.write_litert(model, content, replace(converted[2], classes=["ant", "bee"]))
     refuse(model, r"expected shapes \(46, 46, 3\) to \(2,\), as its card says, received \(46, 46, 3\) to \(3,\); `dvc")
 
 
@@ -96,8 +101,8 @@ def test_no_network_at_all_with_the_right_hash_is_refused(converted, model, cut)
     refuse(model, r"model\.tflite: cannot be loaded: ")
 
 
-def test_a_network_of_another_project_is_refused(converted, model):
-    model.write_bytes(litert.convert(litert.deployable(converted[0])))
+def test_a_network_of_another_project_is_refused(model, content):
+    model.write_bytes(content)
     refuse(model, r"model\.tflite: damaged, or not of this project")
 
 
@@ -138,8 +143,9 @@ def test_a_pickle_is_never_loaded(tmp_path):
     refuse(tmp_path / "none.tflite", r"none\.tflite: not found; `dvc repro train` makes it")
 
 
-def test_training_refuses_a_conversion_that_says_something_else(converted, tmp_path, monkeypatch):
+def test_training_refuses_a_conversion_that_says_something_else(converted, content, tmp_path, monkeypatch):
     network, _, facts = converted
+    monkeypatch.setattr(litert, "convert", lambda _: content)
     wrong = predict_probabilities(network, PICTURES) + np.array([0.1, 0, -0.1])
     monkeypatch.setattr(litert.Network, "probabilities", lambda self, pictures: wrong)
     with pytest.raises(InputError, match=r"m\.tflite: probabilities differ from Keras' by .*another `backbone`"):

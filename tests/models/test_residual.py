@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from smallvision.core.params import Recipe
+from smallvision.models import residual
 from smallvision.models.normalisation import FusedNormalisation, standard_layers
 from smallvision.models.residual import _convolution, build_residual
 from smallvision.training.fitting import fit
@@ -22,12 +23,14 @@ def test_sizes_halve():
     shapes = [layer.output.shape[1:] for layer in network.layers if type(layer).__name__ == "Add"]
     assert shapes == [(32, 32, 32), (16, 16, 64), (8, 8, 128), (4, 4, 256)]
     assert network.output_shape == (None, 1)
-    assert build_residual(46, 3, dropout=0.3).output_shape == (None, 3)
 
 
-@pytest.mark.parametrize("side", [46, 47, 49, 150])
-def test_both_ways_through_a_block_have_the_same_size_at_any_side(side):
-    assert build_residual(side, 2)(np.zeros((1, side, side, 3), np.float32)).shape == (1, 1)
+@pytest.mark.parametrize("fixed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_both_ways_through_a_block_have_the_same_size_at_any_side(fixed):
+    network = build_residual(None, 2)
+    for side in (46, 47, 49, *([150] if fixed else [])):
+        network = build_residual(side, 2) if fixed else network
+        assert network(np.zeros((1, side, side, 3), np.float32)).shape == (1, 1)
 
 
 def test_odd_and_even_sides_are_sampled_at_the_same_places():
@@ -72,9 +75,11 @@ def test_fused_normalisation_is_normalisation():
         np.testing.assert_allclose(fused, standard, rtol=1e-4, atol=1e-4)
 
 
-def test_the_saved_network_is_keras_own_and_answers_alike(tmp_path):
+def test_the_saved_network_is_keras_own_and_answers_alike(tmp_path, monkeypatch):
+    monkeypatch.setattr(residual, "WIDTHS", (8, 16))  # more blocks take longer and are of the same two kinds
     generator = np.random.default_rng(0)
     network = build_residual(46, 3, 0.1)
+    assert network.output_shape == (None, 3)
     for weight in network.weights:  # after a training none has its first value any more
         weight.assign(weight + generator.uniform(0, 0.1, weight.shape))
     standard = standard_layers(network)

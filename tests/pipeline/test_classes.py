@@ -5,7 +5,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallvision.core.errors import InputError
@@ -69,7 +69,9 @@ def test_classes_that_are_one_folder_elsewhere_are_refused(tmp_path, one, other)
     assert str(caught.value).isascii()  # so that the two can be told apart
 
 
-@pytest.mark.parametrize("count", [2, 3, 12, 40])
+@pytest.mark.parametrize(
+    "count", [2, pytest.param(3, marks=pytest.mark.slow), 12, pytest.param(40, marks=pytest.mark.slow)]
+)
 def test_any_number_of_classes_is_shared_out(project: Project, count):
     sizes = {f"class {n}": 3 + n % 7 for n in range(count)}
     project.write_params(text=PARAMS.replace("train: 4, validation: 2, test: 2", SHARES))
@@ -96,6 +98,7 @@ def test_ready_made_subsets_are_pooled_and_shared_out_anew(project: Project):
     ]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(["a", "b", "A", "ä", "a\u0308"]), min_size=2, max_size=5, unique=True))
 def test_classes_are_refused_exactly_if_two_are_alike(tmp_path_factory, labels):
     path = write_zip(

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 SMALL_PARTS = """
 import sys
 from smallvision.commands import predict
-from smallvision.core.errors import run
+from smallvision.core.process import run
 from smallvision.scaling import bulk
 bulk.PART = 4
 run("predict", lambda: predict.main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 import hypothesis.strategies as st
 import pytest
 import ruamel.yaml
+import yaml
 from hypothesis import example, given
 
 from smallvision.core.errors import ParameterError
@@ -11,6 +12,13 @@ from smallvision.scaling.search_space import Interval, check_space, params_with,
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def text_with(*recipes: str) -> str:
+    """Return params.yaml without comments and other recipes, which takes a third of the time to change."""
+    content = yaml.safe_load(TEXT)
+    content["recipes"] = {name: content["recipes"][name] for name in recipes}
+    return yaml.safe_dump(content, sort_keys=False)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +49,7 @@ def test_settings_are_those_of_hydra():
         "recipes.residual.augment.size": ("128", "null"),
     }
     assert space.combinations is None
-    check_space(space, TEXT)
+    check_space(space, text_with("baseline", "residual"))
 
 
 def test_a_file_says_the_same_and_a_setting_replaces_a_line(tmp_path):
@@ -143,13 +151,14 @@ def test_any_text_is_a_space_or_one_line(text):
 )  # fmt: skip
 def test_what_cannot_be_searched_is_refused(settings, words):
     with pytest.raises(ParameterError) as caught:
-        check_space(read_space(None, settings), TEXT)
+        check_space(read_space(None, settings), text_with("baseline", "augmented", "extracted"))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_key_that_one_of_the_recipes_uses_may_be_searched():
-    check_space(read_space(None, ["recipe=baseline,augmented", "lr=1e-3,1e-4"]), TEXT)
+    space = read_space(None, ["recipe=baseline,augmented", "lr=1e-3,1e-4"])
+    check_space(space, text_with("baseline", "augmented"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from smallvision.models.inference import predict_probabilities
 from smallvision.models.keras_file import average_over_mirror
 from smallvision.serving import formats
 from smallvision.training.calibration import with_temperature
-from smallvision.training.transfer import join, put_head_on
+from smallvision.training.transfer import freeze_and_pool, join
 from tests.conftest import jpeg, make_picture, save_model
 
 # Each is darker than the one before, so that a network of random weights tells them apart.
@@ -24,7 +24,7 @@ PICTURES = np.stack([np.asarray(make_picture(seed, 46, 46)) // (seed + 1) for se
 CLASSES = {2: ["cat", "dög"], 3: ["ant", "bee", "cow"]}
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def saved(request, tmp_path_factory):
     """A network as `train` saves it, with mirror images and a temperature, of two classes and of three; and its facts.
 
@@ -128,14 +128,22 @@ def test_a_saved_model_says_what_keras_says(saved, tmp_path):
     assert (tmp_path / "m/assets.extra/labels.txt").read_text(encoding="utf-8").splitlines() == facts.classes
 
 
-def test_features_are_what_the_last_layer_takes(saved, tmp_path):
+@pytest.fixture(scope="module")
+def features(saved, tmp_path_factory):
+    """What exporting features says, and the file."""
+    network, facts, _ = saved
+    folder = tmp_path_factory.mktemp("features")
+    return formats.export("features", network, facts, folder / "m.tflite", folder), folder / "m.tflite"
+
+
+def test_features_are_what_the_last_layer_takes(saved, features):
     """And the probabilities without mirror image and temperature follow from them."""
     network, facts, _ = saved
-    said = formats.export("features", network, facts, tmp_path / "m.tflite", tmp_path)
+    said, path = features
     assert said.startswith("512 numbers a picture")
-    _, inside = litert.read_litert(tmp_path / "m.tflite")
+    _, inside = litert.read_litert(path)
     assert (inside.features, inside.classes) == (512, facts.classes)
-    vectors = run_one_by_one(tmp_path / "m.tflite")
+    vectors = run_one_by_one(path)
     (average,) = (layer for layer in network.layers if isinstance(layer, keras.Model))
     (plain,) = (layer for layer in average.layers if isinstance(layer, keras.Model))
     expected = plain(PICTURES / np.float32(255)).numpy()
@@ -146,13 +154,14 @@ def test_features_are_what_the_last_layer_takes(saved, tmp_path):
     assert vectors.std(axis=0).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 4])
 def test_features_of_a_base_with_a_head_are_those_of_the_base(tmp_path, classes):
     """Also if there are as many features as classes."""
     keras.utils.set_random_seed(2)
     picture = keras.Input((46, 46, 3))
     base = keras.Model(picture, keras.layers.Conv2D(4, 9, 9, activation="relu")(picture))
-    pooled, head = put_head_on(base, Recipe(epochs=1, backbone="base", units=6, dropout=0.5), classes)
+    pooled, head = freeze_and_pool(base, Recipe(epochs=1, backbone="base", units=6, dropout=0.5), classes)
     network = average_over_mirror(join(pooled, head.build()))
     facts = save_model(tmp_path / "model.keras", network, classes=[str(index) for index in range(classes)])
     formats.export("features", network, facts, tmp_path / "m.tflite", tmp_path)
@@ -165,8 +174,9 @@ def test_features_of_a_base_with_a_head_are_those_of_the_base(tmp_path, classes)
 
 
 @pytest.mark.parametrize("saved", [2], indirect=True)
-def test_features_that_differ_from_keras_are_refused(saved, tmp_path, monkeypatch):
+def test_features_that_differ_from_keras_are_refused(saved, features, tmp_path, monkeypatch):
     network, facts, _ = saved
+    monkeypatch.setattr(formats, "convert", lambda _: features[1].read_bytes())
     outputs = litert.Network.outputs
     monkeypatch.setattr(litert.Network, "outputs", lambda self, pictures: outputs(self, pictures) * 1.01)
     with pytest.raises(InputError, match=r"m\.tflite: features differ from Keras' by up to 0\.01 of the largest"):

@@ -1,18 +1,21 @@
 """The file `data/pictures/manifest.json`: where each picture went, and why others were rejected."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from smallvision.core.errors import InputError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from smallvision.core.errors import InputError, first_problem
 from smallvision.core.files import write_json
 
 SUBSETS = ("train", "validation", "test")
+_CHECKED = ConfigDict(strict=True, extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CHECKED)
 class Entry:
     """One picture: its subset, class and file name, its path in the archive, its hash, and its format by content."""
 
@@ -29,7 +32,15 @@ class Entry:
         return f"{self.subset}/{self.label}/{self.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CHECKED)
+class Rejection:
+    """A picture that cannot be used: its path in the archive, and the reason."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, config=_CHECKED)
 class Manifest:
     """What `split` did.
 
@@ -38,7 +49,7 @@ class Manifest:
         archive_sha256: the SHA-256 of the archive.
         classes: the names of the classes, in the order of the outputs of the network.
         pictures: the pictures that were used.
-        rejected: for each picture that cannot be used, its path in the archive (`source`) and the `reason`.
+        rejected: the pictures that cannot be used.
         duplicates: groups of paths in the archive that show the same picture.
         conflicts: the groups of duplicates whose labels differ.
         ignored: the paths of the files in the archive that are not pictures.
@@ -48,7 +59,7 @@ class Manifest:
     archive_sha256: str
     classes: Sequence[str]
     pictures: Sequence[Entry]
-    rejected: Sequence[dict[str, str]]
+    rejected: Sequence[Rejection]
     duplicates: Sequence[Sequence[str]]
     conflicts: Sequence[Sequence[str]]
     ignored: Sequence[str]
@@ -88,12 +99,12 @@ def read_manifest(path: Path) -> Manifest:
     """Read the manifest that `split` wrote.
 
     Raises:
-        InputError: it is missing, or another version wrote it.
+        InputError: it is missing, a field is missing, unknown or of another type, or it is not JSON.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(**content | {"pictures": [Entry(**row) for row in content["pictures"]]})
+        return TypeAdapter(Manifest).validate_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: not found; `dvc repro split` makes it") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: not a manifest of this version ({error}); `dvc repro -f split` makes it") from None
+    except ValidationError as error:
+        reason = first_problem(error)
+        raise InputError(f"{path}: not a manifest of this version ({reason}); `dvc repro -f split` makes it") from None

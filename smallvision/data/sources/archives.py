@@ -24,13 +24,8 @@ from typing import IO
 
 from smallvision.core.errors import InputError
 from smallvision.core.files import require_space
+from smallvision.data.sources.picture_files import has_picture_suffix, is_hidden
 
-# The formats in the second row are not supported. They are listed so that such files are rejected with that reason
-# instead of being overlooked.
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp"),
-    *(".heic", ".heif", ".avif", ".tif", ".tiff"),
-)
 MAX_MEMBERS = 2_000_000
 MAX_PICTURE_BYTES = 200 * 2**20
 # How many times its own size an archive may unpack to, if that is more than one picture's maximum. Pictures hardly
@@ -192,9 +187,7 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str, packed: int) -> None:
 
 def _is_picture(path: str) -> bool:
     pure = PurePosixPath(path)
-    # Hidden folders hold thumbnails and the like, and files such as __MACOSX/._picture.jpg, which the archiver of macOS
-    # adds, are not pictures.
-    return pure.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in pure.parts)
+    return has_picture_suffix(pure) and not is_hidden(pure)
 
 
 def _alike(label: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from smallvision.core.errors import InputError
 from smallvision.core.files import require_space
 from smallvision.data.sources.archives import natural_key
+from smallvision.data.sources.picture_files import is_hidden
 
 # The earliest date that a zip archive can hold. All members get it, so that equal pictures make equal archives.
 EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)
@@ -30,9 +31,7 @@ def pack_folder(folder: Path, target: Path) -> None:
         (
             path.relative_to(folder).as_posix()
             for path in folder.rglob("*")
-            if path.is_file()
-            and not path.is_symlink()
-            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if path.is_file() and not path.is_symlink() and not is_hidden(path.relative_to(folder))
         ),
         key=natural_key,
     )

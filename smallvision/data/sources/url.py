@@ -4,7 +4,9 @@ import json
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -40,9 +42,9 @@ def download(address: str, target: Path) -> None:
     """
     shown = _without_secrets(address)
     part, note = target.with_name("download"), target.with_name("download.json")
-    validator = _validator_of(part, note, shown)
+    transfer = _Transfer(address, shown, part, note, validator=_resume_or_empty(part, note, shown))
     try:
-        _receive(address, shown, part, note, validator)
+        _receive(transfer)
         os.replace(part, target)
     finally:
         if not (part.is_file() and part.stat().st_size):
@@ -50,37 +52,63 @@ def download(address: str, target: Path) -> None:
             note.unlink(missing_ok=True)
 
 
-def _receive(address: str, shown: str, part: Path, note: Path, validator: str | None) -> None:
-    attempts, furthest = 0, 0
+@dataclass
+class _Transfer:
+    """What is downloaded where to, and how far that has come.
+
+    Attributes:
+        address: what to ask the server for.
+        shown: the address without secrets, for messages and `note`.
+        part: the file that holds what has come so far.
+        note: the file that says from where it came.
+        validator: the version (ETag or date) of the file that `part` is the beginning of, if the server names one.
+        attempts: how many attempts in a row brought nothing new.
+        furthest: the largest size that `part` had in this run, bytes.
+    """
+
+    address: str
+    shown: str
+    part: Path
+    note: Path
+    validator: str | None
+    attempts: int = 0
+    furthest: int = 0
+
+
+def _receive(transfer: _Transfer) -> None:
+    shown = transfer.shown
     with _retrying_session() as session, tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
         while True:
-            received = part.stat().st_size
-            # The rest can only be asked for if the server names the version of the file, so that both parts fit.
-            ask: dict[str, str] = (
-                {"Range": f"bytes={received}-", "If-Range": validator} if received and validator else {}
-            )
             try:
-                # If the body were compressed on the way, a range would not count the bytes of the file.
-                headers = {"Accept-Encoding": "identity", **ask}
-                with session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
-                    start = _start(response, shown, received, part)
-                    validator = _validator(response)
-                    write_json(note, {"address": shown, "validator": validator})
-                    bar.total, bar.n = start + _length(response) or None, start
-                    with part.open("ab") as file:
-                        for piece in response.iter_content(PIECE):
-                            file.write(piece)
-                            bar.update(len(piece))
-                            if file.tell() > furthest:  # A server that starts over each time brings nothing new.
-                                attempts, furthest = 0, file.tell()
-                return
+                return _receive_rest(transfer, session, bar)
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-                attempts += 1
-                if attempts == ATTEMPTS:
+                transfer.attempts += 1
+                if transfer.attempts == ATTEMPTS:
                     raise NetworkError(f"{shown}: {reason_of(error)}; try again later, {BY_HAND}") from None
-                time.sleep(BACK_OFF * 2**attempts)
+                time.sleep(BACK_OFF * 2**transfer.attempts)
             except (requests.RequestException, UnicodeError) as error:
                 raise NetworkError(f"{shown}: {reason_of(error)}; check the address, {BY_HAND}") from None
+
+
+def _receive_rest(transfer: _Transfer, session: requests.Session, bar: "tqdm[NoReturn]") -> None:
+    """Make one attempt to download what is missing."""
+    part, received = transfer.part, transfer.part.stat().st_size
+    # If the body were compressed on the way, a range would not count the bytes of the file.
+    headers = {"Accept-Encoding": "identity"}
+    # The rest can only be asked for if the server names the version of the file, so that both parts fit.
+    if received and transfer.validator:
+        headers |= {"Range": f"bytes={received}-", "If-Range": transfer.validator}
+    with session.get(transfer.address, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        start = _check_and_rewind(response, transfer.shown, received, part)
+        transfer.validator = _validator(response)
+        write_json(transfer.note, {"address": transfer.shown, "validator": transfer.validator})
+        bar.total, bar.n = start + _length(response) or None, start
+        with part.open("ab") as file:
+            for piece in response.iter_content(PIECE):
+                file.write(piece)
+                bar.update(len(piece))
+                if file.tell() > transfer.furthest:  # A server that starts over each time brings nothing new.
+                    transfer.attempts, transfer.furthest = 0, file.tell()
 
 
 def _retrying_session() -> requests.Session:
@@ -101,7 +129,7 @@ def _retrying_session() -> requests.Session:
     return session
 
 
-def _validator_of(part: Path, note: Path, shown: str) -> str | None:
+def _resume_or_empty(part: Path, note: Path, shown: str) -> str | None:
     """Return the version (ETag or date) of the part that an earlier run left, or None if there is none to go on with.
 
     A part from another address, or of an unknown version, is emptied.
@@ -116,8 +144,11 @@ def _validator_of(part: Path, note: Path, shown: str) -> str | None:
     return None
 
 
-def _start(response: requests.Response, shown: str, received: int, part: Path) -> int:
-    """Check a response before its body is read, and return the byte of the file at which the body starts."""
+def _check_and_rewind(response: requests.Response, shown: str, received: int, part: Path) -> int:
+    """Check a response before its body is read, and return the byte of the file at which the body starts.
+
+    If that is the first byte, `part` is emptied.
+    """
     status = response.status_code
     if status == 416:  # The server has no more bytes than are here already; an earlier run ended after the last one.
         part.write_bytes(b"")

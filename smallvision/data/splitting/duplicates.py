@@ -18,7 +18,7 @@ MIN_CORRELATION = 0.97
 THUMBNAIL = 8  # pixels per side
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # an array has no truth value, so comparing two would raise an error
 class Appearance:
     """What a picture looks like.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from smallvision.core.errors import printable
 from smallvision.core.files import sha256_of
 from smallvision.core.params import Split
-from smallvision.data.pictures.manifest import SUBSETS, Entry, Manifest
+from smallvision.data.pictures.manifest import SUBSETS, Entry, Manifest, Rejection
 from smallvision.data.sources.archives import open_pictures
 from smallvision.data.splitting.checking import MAX_LISTED, GoodPicture, choose_pictures
 from smallvision.data.splitting.duplicates import group_duplicates
@@ -36,7 +36,7 @@ def share_out(archive_path: Path, folder: Path, wanted: Split, source: str) -> M
         alike = [[goods[index] for index in group] for group in groups]
         names = [name for label in chosen for name in file_names([good.member for good in chosen[label]])]
         rows = [
-            (Entry(subset, good.member.label, name, good.member.path, good.sha256, good.format), good.member)
+            (_entry_of(good, subset, name), good.member)
             for subset, good, name in zip(_assign(chosen, groups, wanted), goods, names, strict=True)
         ]
         rows.sort(key=lambda row: SUBSETS.index(row[0].subset))  # The sort is stable: a subset keeps its order.
@@ -45,7 +45,7 @@ def share_out(archive_path: Path, folder: Path, wanted: Split, source: str) -> M
             archive_sha256=sha256_of(archive_path),
             classes=list(chosen),
             pictures=[entry for entry, _ in rows],
-            rejected=[{"source": bad.member.path, "reason": bad.reason} for bad in rejected],
+            rejected=[Rejection(source=bad.member.path, reason=bad.reason) for bad in rejected],
             duplicates=[[good.member.path for good in group] for group in alike],
             conflicts=[
                 [good.member.path for good in group]
@@ -56,6 +56,17 @@ def share_out(archive_path: Path, folder: Path, wanted: Split, source: str) -> M
         )
         write_tree(folder, archive, manifest, [member for _, member in rows])
     return manifest
+
+
+def _entry_of(good: GoodPicture, subset: str, name: str) -> Entry:
+    return Entry(
+        subset=subset,
+        label=good.member.label,
+        name=name,
+        source=good.member.path,
+        sha256=good.sha256,
+        format=good.format,
+    )
 
 
 def _assign(chosen: Mapping[str, Sequence[GoodPicture]], groups: Sequence[Sequence[int]], wanted: Split) -> list[str]:

@@ -66,7 +66,7 @@ def assign_by_share(
             )
             for subset in SUBSETS
         }
-        home = max(SUBSETS, key=lambda subset, ranks=ranks: ranks[subset])  # type: ignore[misc]
+        home = max(SUBSETS, key=ranks.__getitem__)
         for index in unit:
             subsets[index] = home
         for label, count in counts.items():

@@ -1,14 +1,16 @@
 """The manifest is read as it was written, and a file that is none is named."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
 from smallvision.core.errors import InputError
-from smallvision.data.pictures.manifest import Entry, Manifest, read_manifest, write_manifest
+from smallvision.data.pictures.manifest import Entry, Manifest, Rejection, read_manifest, write_manifest
 
 ENTRY = Entry("train", "cat", "1.jpg", "cat/1.jpg", "0" * 64, "JPEG")
-MANIFEST = Manifest("drawn", "1" * 64, ["cat", "dog"], [ENTRY], [], [["cat/1.jpg", "cat/2.jpg"]], [], ["notes.txt"])
+BAD = Rejection("cat/3.jpg", "an empty file")
+MANIFEST = Manifest("drawn", "1" * 64, ["cat", "dog"], [ENTRY], [BAD], [["cat/1.jpg", "cat/2.jpg"]], [], ["notes.txt"])
 
 
 @pytest.fixture
@@ -19,6 +21,10 @@ def path(tmp_path):
 
 def test_what_is_written_is_read(path):
     assert read_manifest(path) == MANIFEST
+    written = json.loads(path.read_text())
+    assert list(written) == [field.name for field in fields(Manifest)]
+    assert written["pictures"] == [ENTRY.__dict__]
+    assert written["rejected"] == [{"source": "cat/3.jpg", "reason": "an empty file"}]
 
 
 @pytest.mark.parametrize(
@@ -35,14 +41,18 @@ def test_what_is_written_is_read(path):
 )
 def test_a_manifest_of_another_version_is_refused(path, change):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(InputError, match=r"manifest\.json: not a manifest of this version \(.+\); `dvc repro -f split`"):
+    with pytest.raises(
+        InputError, match=r"manifest\.json: not a manifest of this version \(.+\); `dvc repro -f split`"
+    ):
         read_manifest(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"\xff", b"null"])
 def test_a_file_that_is_no_manifest_is_named(path, content):
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"manifest\.json: not a manifest of this version \(.+\); `dvc repro -f split`"):
+    with pytest.raises(
+        InputError, match=r"manifest\.json: not a manifest of this version \(.+\); `dvc repro -f split`"
+    ):
         read_manifest(path)
 
 

@@ -17,4 +17,4 @@ def zip_bytes(tmp_path_factory) -> bytes:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Wait less between two attempts."""
-    monkeypatch.setattr(url, "BACK_OFF", 0.01)
+    monkeypatch.setattr(url, "BACK_OFF", 0.001)

@@ -76,6 +76,7 @@ def test_the_labelled_pictures_arrive_every_time(kaggle, project: Project, tmp_p
         assert project.archive.read_bytes() == data
 
 
+@pytest.mark.slow
 def test_the_stage_keeps_the_client_quiet(kaggle, project: Project, tmp_path, monkeypatch):
     data = write_zip(tmp_path / "a.zip", kaggle_members(3)).read_bytes()
     for name in ("KAGGLEHUB_VERBOSITY", "TQDM_DISABLE"):

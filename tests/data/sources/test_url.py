@@ -87,7 +87,7 @@ def test_a_busy_server_is_asked_again(tmp_path, zip_bytes):
 
 
 def test_a_stalled_server_is_given_up(tmp_path, zip_bytes, monkeypatch):
-    monkeypatch.setattr(url, "TIMEOUT", (1, 0.05))
+    monkeypatch.setattr(url, "TIMEOUT", (1, 0.02))
     monkeypatch.setattr(url, "BACK_OFF", 0.001)
     done = threading.Event()
 

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from smallvision.core.errors import InputError
+from smallvision.data.pictures.manifest import Rejection
 from tests.conftest import jpeg, kaggle_members, make_picture
 from tests.data.splitting.helpers import SHARES, names, run_split, written
 
@@ -18,7 +19,7 @@ def test_the_next_picture_takes_the_place_of_a_bad_one(tmp_path):
     assert names(manifest, "train", "cat") == ["cat.0.jpg", "cat.9.jpg", "cat.2.jpg", "cat.3.jpg"]
     assert names(manifest, "validation", "cat") == ["cat.4.jpg", "cat.5.jpg"]
     assert names(manifest, "test", "cat") == ["cat.10.jpg", "cat.7.jpg"]
-    assert {row["source"]: row["reason"].split()[0] for row in manifest.rejected} == {
+    assert {each.source: each.reason.split()[0] for each in manifest.rejected} == {
         "train/cat.1.jpg": "damaged:",
         "train/cat.6.jpg": "no",
         "train/cat.8.jpg": "an",
@@ -30,17 +31,16 @@ def test_a_format_that_is_not_supported_is_rejected_not_overlooked(tmp_path):
     members["train/cat.3.heic"] = b"\0\0\0\x18ftypheic" + members.pop("train/cat.3.jpg")
     manifest = run_split(tmp_path, members)
     (rejected,) = manifest.rejected
-    assert rejected["source"] == "train/cat.3.heic"
-    assert "HEIC or AVIF is not supported; convert it to JPEG" in rejected["reason"]
+    assert rejected.source == "train/cat.3.heic"
+    assert "HEIC or AVIF is not supported; convert it to JPEG" in rejected.reason
 
 
 def test_a_side_that_is_too_short_for_the_user(tmp_path):
     members = kaggle_members(9)
     members["train/dog.3.jpg"] = jpeg(1, height=40)
     assert not run_split(tmp_path, members).rejected
-    assert run_split(tmp_path, members, min_side=41).rejected == [
-        {"source": "train/dog.3.jpg", "reason": "60x40 pixels, a side under 41"}
-    ]
+    rejected = run_split(tmp_path, members, min_side=41).rejected
+    assert rejected == [Rejection("train/dog.3.jpg", "60x40 pixels, a side under 41")]
 
 
 def test_the_format_is_noted_and_so_is_an_animation(tmp_path):

@@ -9,7 +9,15 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from smallvision.data.sources.drawn import draw_picture
 from smallvision.data.splitting.duplicates import Appearance, appearance_of, group_duplicates
 
-PICTURES = [draw_picture(("cat", "dog")[n % 2], np.random.default_rng([9, n])) for n in range(30)]
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Image.Image]:
+    return [draw_picture(("cat", "dog")[n % 2], np.random.default_rng([9, n])) for n in range(20)]
+
+
+@pytest.fixture(scope="module")
+def appearances(drawn) -> list[Appearance]:
+    return [appearance_of(image) for image in drawn]
 
 
 def recompressed(image: Image.Image) -> Image.Image:
@@ -30,10 +38,16 @@ def recompressed(image: Image.Image) -> Image.Image:
     ],
     ids=["copy", "jpeg 50", "mirrored", "resized", "darker", "blurred"],
 )
-def test_every_changed_copy_is_found_and_nothing_else(change):
-    pictures = [*PICTURES, *(change(image) for image in PICTURES)]
-    groups = group_duplicates([appearance_of(image) for image in pictures])
-    assert groups == [[index, index + len(PICTURES)] for index in range(len(PICTURES))]
+def test_every_changed_copy_is_found_and_nothing_else(drawn, appearances, change):
+    changed = [appearance_of(change(image)) for image in drawn]
+    assert group_duplicates([*appearances, *changed]) == [[index, index + len(drawn)] for index in range(len(drawn))]
+
+
+def test_appearances_can_be_compared():
+    """Comparing their arrays would raise an error, because the truth value of an array is not defined."""
+    first, second = (Appearance(np.zeros((2, 4), np.uint64), np.zeros((8, 8, 3), np.float32)) for _ in range(2))
+    assert first == first
+    assert first != second
 
 
 def test_a_copy_of_a_copy_belongs_to_the_first():
@@ -47,10 +61,10 @@ def test_a_copy_of_a_copy_belongs_to_the_first():
     assert group_duplicates([appearances[index] for index in (0, 2, 1, 3)]) == [[0, 1, 2]]
 
 
-def test_plain_pictures_of_other_colours_are_no_copies():
+def test_plain_pictures_of_other_colours_are_no_copies(drawn):
     colours = ["red", "green", "blue", "white", "yellow", "magenta"]
     assert group_duplicates([appearance_of(Image.new("RGB", (60, 60), colour)) for colour in colours]) == []
-    first = PICTURES[0]
+    first = drawn[0]
     swapped = Image.merge("RGB", first.split()[::-1])
     assert group_duplicates([appearance_of(first), appearance_of(swapped)]) == []
 

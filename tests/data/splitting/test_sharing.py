@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
@@ -107,6 +108,7 @@ def test_the_stage_reports_and_refuses(project: Project):
     assert len(list((project.pictures / "train").rglob("*.jpg"))) == 8
 
 
+@pytest.mark.slow
 def test_the_locale_does_not_change_names(project: Project):
     folder = project.folder / "pictures.zip"  # as `source` says
     for number in range(8):
