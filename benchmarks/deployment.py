@@ -26,7 +26,7 @@ from smallvision.serving.formats import FORMATS, export
 from smallvision.serving.inputs import find, read
 from smallvision.serving.prediction import decode_all, predict
 from smallvision.training.calibration import with_temperature
-from smallvision.training.transfer import join, put_head_on
+from smallvision.training.transfer import join, freeze_and_pool
 
 BATCH = 32  # pictures in a batch of Keras' `predict`
 ONCE = 20  # pictures in one turn, one after the other
@@ -35,7 +35,7 @@ ONCE = 20  # pictures in one turn, one after the other
 def make(path: Path) -> None:
     """Write a model as `train` would."""
     base = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=None)
-    pooled, head = put_head_on(base, Recipe(epochs=1, backbone="MobileNetV2", units=256, dropout=0.5), 2)
+    pooled, head = freeze_and_pool(base, Recipe(epochs=1, backbone="MobileNetV2", units=256, dropout=0.5), 2)
     network = join(pooled, head.build())
     # This moves the probabilities away from 0.5, where rounding to int8 would change classes.
     network.layers[-1].layers[-1].bias.assign([1.0])

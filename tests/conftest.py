@@ -23,9 +23,6 @@ from PIL import Image
 from smallvision.core.process import report_error
 from smallvision.models.quiet_tensorflow import LEVEL
 
-# TensorFlow's import makes objects that stay. The garbage collector would look through them again and again, for 3 s.
-gc.disable()
-
 # On a machine that is busy, a time limit fails what is right.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
@@ -173,6 +170,12 @@ class Project:
 def pytest_runtest_setup() -> None:
     """A test that imported TensorFlow here has set its log level, and the next one's processes would show messages."""
     os.environ.pop(LEVEL, None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Import TensorFlow with the tests without garbage collection, which would look through all it makes for 3 s."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:

@@ -3,9 +3,10 @@
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from smallvision.core.errors import InputError, NetworkError, ParameterError, printable, surroundings_of
 from smallvision.models.keras_file import load_safely
@@ -23,20 +24,20 @@ class Base:
         scaling: the input that its weights were trained with: `caffe` (BGR in [0, 255] minus ImageNet's mean), `tf`
             ([-1, 1]), or `own` ([0, 255], which the network scales itself).
         image_size: the side of the pictures that its weights were trained with, pixels.
-        options: further arguments of the constructor.
+        alpha: the width of a MobileNet, as a share of the usual one; None where the constructor takes none.
     """
 
     constructor: str
     scaling: Literal["caffe", "tf", "own"]
     image_size: int = 224
-    options: dict[str, float] = field(default_factory=dict)
+    alpha: float | None = None
 
 
 # The names are those of Keras' documentation. A number after a name is the width (`alpha`) in percent.
 BASES = {
     "vgg16": Base("VGG16", "caffe"),
     "mobilenet": Base("MobileNet", "tf"),
-    "mobilenet_25": Base("MobileNet", "tf", options={"alpha": 0.25}),
+    "mobilenet_25": Base("MobileNet", "tf", alpha=0.25),
     "mobilenet_v2": Base("MobileNetV2", "tf"),
     "mobilenet_v3_small": Base("MobileNetV3Small", "own"),
     "mobilenet_v3_large": Base("MobileNetV3Large", "own"),
@@ -93,10 +94,12 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     base = BASES[backbone]
     picture = keras.Input((image_size, image_size, 3), name="picture")
     constructor = getattr(keras.applications, base.constructor)
-    options = {"include_top": False, "input_tensor": _scale(picture, base.scaling), **base.options}
+    construct = partial(constructor, include_top=False, input_tensor=_scale(picture, base.scaling))
+    if base.alpha is not None:
+        construct = partial(construct, alpha=base.alpha)
     if weights == "imagenet":
-        return _download(backbone, constructor, options)
-    model = constructor(weights=None, **options)
+        return _download(backbone, construct)
+    model = construct(weights=None)
     _load_weights(model, backbone, weights)
     return model
 
@@ -114,9 +117,9 @@ def _load_weights(model: "keras.Model", backbone: str, weights: str) -> None:
         raise InputError(f"{weights}: not all weights of {backbone}: {caught[0].message}")
 
 
-def _download(backbone: str, constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
+def _download(backbone: str, construct: Callable[..., "keras.Model"]) -> "keras.Model":
     try:
-        return _build_or_retry(constructor, options)
+        return _build_or_retry(construct)
     # For a failed download Keras raises a bare Exception whose text names the address.
     except Exception as error:
         if surroundings_of(error):
@@ -128,20 +131,20 @@ def _download(backbone: str, constructor: Callable[..., "keras.Model"], options:
         ) from None
 
 
-def _build_or_retry(constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
+def _build_or_retry(construct: Callable[..., "keras.Model"]) -> "keras.Model":
     try:
-        return _with_imagenet(constructor, options)
+        return _with_imagenet(construct)
     except OSError:  # The file cannot be opened. A failed download would be a bare Exception.
         if not _delete_cut_downloads():
             raise
-        return _with_imagenet(constructor, options)
+        return _with_imagenet(construct)
 
 
-def _with_imagenet(constructor: Callable[..., "keras.Model"], options: dict[str, Any]) -> "keras.Model":
+def _with_imagenet(construct: Callable[..., "keras.Model"]) -> "keras.Model":
     with warnings.catch_warnings():
         # MobileNet warns that it has no weights for this side and takes those of 224 pixels, which is what we want.
         warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
-        return constructor(weights="imagenet", **options)
+        return construct(weights="imagenet")
 
 
 def _delete_cut_downloads() -> bool:

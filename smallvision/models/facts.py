@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -34,7 +33,7 @@ class ModelFacts:
     pictures: str
     classes: list[str]
     image_size: int
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
     weights: str
     sha256: str
     litert: str | None = None
@@ -93,7 +92,7 @@ def read_facts(model_path: Path) -> ModelFacts:
     return facts
 
 
-def read_metrics(path: Path, facts: ModelFacts) -> dict[str, Any]:
+def read_metrics(path: Path, facts: ModelFacts) -> dict[str, object]:
     """Read a metrics file and check that it belongs to the model that `facts` describe, and to its pictures.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from smallvision.core.errors import InputError, first_line, surroundings_of
 from smallvision.core.files import replacing, sha256_of
@@ -20,7 +20,7 @@ class Origin(TypedDict):
     pictures: str
     classes: list[str]
     image_size: int
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
 
 
 def average_over_mirror(network: "keras.Model") -> "keras.Model":

@@ -122,29 +122,29 @@ class Progress(tune.Callback):  # type: ignore[misc]
         self.sweep = sweep
         self.bar: Any = None  # Ray pickles this object, and a bar cannot be pickled
 
-    def setup(self, **_: Any) -> None:
+    def setup(self, **_: object) -> None:
         """Show the bar, at the start and when the search goes on."""
         self.bar = tqdm(total=self.sweep.count, unit="trial", disable=None, leave=False)
 
-    def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **_: Any) -> None:
+    def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **_: object) -> None:
         """Show how far the running trials are."""
         rows = self.rows(trials)
         self.bar.n = sum(row.state != RUNNING for row in rows)
         running = [row for row in rows if row.state == RUNNING and row.epochs]
         self.bar.set_postfix_str(", ".join(f"{row.number}: epoch {row.epochs}, {row.val_acc:.1%}" for row in running))
 
-    def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+    def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: object) -> None:
         """Print a trial that has ended, and delete the checkpoints of one that was stopped, which nobody needs."""
         self.on_trial_error(iteration, trials, trial, **info)
         shutil.rmtree(self.sweep.folder / str(number_of(trial.path)) / "model-checkpoints", ignore_errors=True)
 
-    def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: object) -> None:
         """Print a trial that failed in every try. The same sweep, started again, tries it once more."""
         rows = self.rows(trials)
         tqdm.write(format_trial(next(row for row in rows if row.number == number_of(trial.path))))
         write_results(self.sweep.table, self.sweep.space, rows)
 
-    def on_experiment_end(self, trials: Sequence[Any], **_: Any) -> None:
+    def on_experiment_end(self, trials: Sequence[Any], **_: object) -> None:
         """Take the bar away."""
         self.bar.close()
 
@@ -158,7 +158,7 @@ class Progress(tune.Callback):  # type: ignore[misc]
             for t in trials
         ]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"bar": None}
 
 

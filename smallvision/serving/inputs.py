@@ -51,7 +51,8 @@ def _below(folder: str) -> list[str]:
         files = [PurePath(name) for name in names]
         found += [str(Path(parent, file)) for file in files if has_picture_suffix(file) and not is_hidden(file)]
     if not found:
-        raise InputError(f"{folder}: no pictures in this folder or below; expected {', '.join(SUPPORTED_SUFFIXES[:6])}, …")
+        common = ", ".join(SUPPORTED_SUFFIXES[:6])
+        raise InputError(f"{folder}: no pictures in this folder or below; expected {common}, …")
     return sorted(found, key=natural_key)
 
 

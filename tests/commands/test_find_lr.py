@@ -42,7 +42,8 @@ def test_a_loss_that_is_no_number_ends_the_test():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["epochs: 1", "epochs: 1, lr: 1.0e-3, network: residual, optimizer: adamw"])
-def test_the_command_names_the_parameter_to_set(project: Project, recipe):
+def test_the_command_names_the_parameter_to_set(project: Project, recipe, monkeypatch):
+    monkeypatch.setattr("smallvision.models.residual.WIDTHS", (8, 16))  # fewer blocks take less time
     write_zip(project.archive, kaggle_members(8))
     project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", f"baseline: {{{{{recipe}}}}}"))
     assert project.split().returncode == 0

@@ -57,7 +57,7 @@ def test_the_command_is_installed_without_network_and_an_interrupted_installatio
 )
 def test_experiments_in_copies_run_the_code_of_the_copy(tmp_path):
     """And not that of the project whose environment is used."""
-    source = write_zip(tmp_path / "pictures.zip", kaggle_members(8))
+    source, other = (write_zip(tmp_path / name, kaggle_members(8)) for name in ("pictures.zip", "other.zip"))
     repository = make_repository(tmp_path / "a project", source, **SMALL)
     package = repository.folder / "smallvision/__init__.py"
     package.write_text(package.read_text(encoding="utf-8") + "\nprint('code of', __file__)\n", encoding="utf-8")
@@ -66,7 +66,7 @@ def test_experiments_in_copies_run_the_code_of_the_copy(tmp_path):
     output = repository.run("dvc", "exp", "run", "--temp", "fetch", **outside)
     assert f"code of {repository.folder / '.dvc/tmp/exps'}" in output, output
     repository.commit()
-    repository.run("dvc", "exp", "run", "--queue", "--name", "queued", "-S", "source=drawn", "fetch", **outside)
+    repository.run("dvc", "exp", "run", "--queue", "--name", "queued", "-S", f"source={other}", "fetch", **outside)
     repository.run("dvc", "queue", "start", **outside)
     deadline = time.monotonic() + 240
     while "Success" not in (status := repository.run("dvc", "queue", "status")):

@@ -12,7 +12,7 @@ from smallvision.training.transfer import freeze_and_pool, join
 from tests.training.helpers import make_base
 
 
-@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("mirror", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_features_are_what_the_last_layers_decide_by(mirror):
     pooled, head = freeze_and_pool(make_base(), Recipe(epochs=1, backbone="base", units=4), 3)
     on_base = join(pooled, head.build())

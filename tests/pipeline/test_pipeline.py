@@ -100,6 +100,11 @@ def test_a_fresh_clone_makes_the_same_metrics(base: Repository, tmp_path):
 
 def test_the_default_source_runs_without_anything_else(base: Repository):
     base.change(source="drawn")
+    code = base.folder / "smallvision/data/sources/drawn.py"
+    text = code.read_text(encoding="utf-8")
+    fewer = text.replace('{"cat": 2000, "dog": 2000}', '{"cat": 8, "dog": 8}')  # drawing all of them takes a minute
+    assert fewer != text
+    code.write_text(fewer, encoding="utf-8")
     assert base.reproduce() == EVERYTHING
     assert json.loads((base.folder / "metrics/test.json").read_text())["source"] == "drawn"
 

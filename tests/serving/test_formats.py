@@ -89,6 +89,7 @@ def test_a_picture_that_ranges_cannot_be_measured_on_is_named(tmp_path, pictures
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("saved", [3], indirect=True)
 def test_int8_keeps_most_classes_and_is_a_quarter_of_the_size(saved, tmp_path, pictures):
     network, facts, expected = saved
     formats.export("litert", network, facts, tmp_path / "float.tflite", pictures)
@@ -115,6 +116,7 @@ def test_onnx_says_what_keras_says(saved, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("saved", [2], indirect=True)
 def test_a_saved_model_says_what_keras_says(saved, tmp_path):
     import tensorflow as tf
 
