@@ -26,7 +26,7 @@ from smallvision.serving.formats import FORMATS, export
 from smallvision.serving.inputs import find, read
 from smallvision.serving.prediction import decode_all, predict
 from smallvision.training.calibration import with_temperature
-from smallvision.training.transfer import join, freeze_and_pool
+from smallvision.training.transfer import freeze_and_pool, join
 
 BATCH = 32  # pictures in a batch of Keras' `predict`
 ONCE = 20  # pictures in one turn, one after the other

@@ -16,7 +16,7 @@ from smallvision.data.pictures.loading import Pictures, own_errors
 from smallvision.data.pictures.manifest import read_manifest
 from smallvision.models import backbones
 from smallvision.models.quiet_tensorflow import import_tensorflow
-from smallvision.training.hardware import choose_device, choose_precision
+from smallvision.training.hardware import settle
 from smallvision.training.plan import Plan, resolve
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ def measure_losses(plan: Plan, folder: Path, steps: int) -> tuple[np.ndarray, np
     from smallvision.training.fitting import compile_network, label_columns
     from smallvision.training.optimizers import make_optimizer
 
-    choose_device(plan.device)
+    plan = settle(plan)
     with own_errors(pictures):
         keras.utils.set_random_seed(plan.seed)
-        if choose_precision(plan.precision) == "bfloat16":
+        if plan.precision == "bfloat16":
             keras.config.set_dtype_policy("mixed_bfloat16")
         examples, network = _build(plan, pictures, len(manifest.classes))
         compile_network(network, make_optimizer(plan.recipe, LOWEST), plan.recipe.label_smoothing)

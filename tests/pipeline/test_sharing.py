@@ -188,7 +188,7 @@ def test_an_experiment_comes_with_its_model(bare, first, tmp_path):
     assert after == (first.folder / MODEL).read_bytes() != before
     assert second.reproduce() == []
     picture = next(second.folder.glob("data/pictures/test/*/*.jpg"))
-    assert picture.name in second.run("python", "-m", "smallvision.predict", str(picture))
+    assert picture.name in second.run("python", "-m", "smallvision", "predict", str(picture))
 
 
 @pytest.mark.parametrize(

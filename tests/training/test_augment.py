@@ -224,6 +224,7 @@ def test_a_picture_is_changed_the_same_whatever_the_batch_and_the_restart(option
     assert all(np.allclose(first[number], second[number], rtol=0, atol=tolerance) for number in first)
 
 
+@pytest.mark.slow
 def test_another_epoch_another_seed_and_another_picture_change_otherwise():
     first = by_number(12, BOOK, epoch=0)
     for other in (by_number(12, BOOK, epoch=1), by_number(12, BOOK, epoch=0, seed=43)):

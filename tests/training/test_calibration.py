@@ -83,7 +83,7 @@ def test_a_softmax_is_scaled_and_the_class_stays(temperature):
     assert np.allclose(found[1:], powers / powers.sum(axis=1, keepdims=True), atol=1e-6)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_temperature_is_saved_with_the_network(tmp_path, classes):
     keras.utils.set_random_seed(1)
     network = keras_file.average_over_mirror(convnet.build_convnet(46, classes))

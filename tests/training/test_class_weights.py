@@ -57,6 +57,7 @@ def train_weighted(monkeypatch, weights, **settings):
         return train(class_weights="balanced", **settings)
 
 
+@pytest.mark.slow
 def test_with_balanced_weights_the_validation_accuracy_is_the_balanced_one():
     counts = (20, 4)
     validation = unbalanced((10, 2))

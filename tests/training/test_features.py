@@ -59,6 +59,7 @@ def test_a_cache_that_cannot_be_used_costs_only_time(cache, capsys):
     assert "features are not kept" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_folder_has_no_cache(monkeypatch, capsys):
     def no_entry(_):
         raise KeyError

@@ -102,6 +102,7 @@ def test_a_seed_gives_the_same_weights_bit_for_bit(build, arithmetic):
     assert not np.array_equal(first.model.get_weights()[0], other.model.get_weights()[0])
 
 
+@pytest.mark.slow
 def test_the_kept_model_is_float32_whatever_it_was_trained_in():
     model = fit_tiny(epochs=1, precision="bfloat16").model
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
