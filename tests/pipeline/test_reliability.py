@@ -22,7 +22,7 @@ PARAMS = {
     "image_size": 46,
     "batch_size": 4,
     "precision": "float32",
-    "recipes": {"baseline": {"epochs": 40, "schedule": "cosine", "dropout": 0.5, "augment": {"rotation": 40}}},
+    "recipes": {"baseline": {"epochs": 20, "schedule": "cosine", "dropout": 0.5, "augment": {"rotation": 40}}},
 }
 
 

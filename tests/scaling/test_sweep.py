@@ -22,6 +22,7 @@ from tests.conftest import listen_to_ctrl_c, make_picture, write_zip
 from tests.pipeline.repository import SMALL, Repository, make_repository
 from tests.training.test_reports import logged
 
+LONG = 36  # epochs of a training that is interrupted several times
 SWEEP = (sys.executable, "-m", "smallvision", "sweep")
 RANGE = ("-S", "lr=tag(log, interval(1e-5, 1e-3))", "-S", "batch_size=4,8")
 
@@ -48,7 +49,7 @@ def dark_cats_and_bright_dogs(count: int) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Repository:
     source = write_zip(tmp_path_factory.mktemp("source") / "pictures.zip", dark_cats_and_bright_dogs(30))
-    recipes = {"baseline": {"epochs": 4}, "long": {"epochs": 60}}
+    recipes = {"baseline": {"epochs": 4}, "long": {"epochs": LONG}}
     sizes = {"split.train": 16, "split.validation": 8, "split.test": 4}
     repository = make_repository(
         tmp_path_factory.mktemp("sweeps") / "a project", source, **SMALL | sizes | {"recipes": recipes}
@@ -175,7 +176,7 @@ def test_an_interrupted_sweep_goes_on(repository):
     result = repository.run(*SWEEP, *options)
     assert model.stat().st_mtime_ns == before  # it was trained once
     first, second = rows(repository)
-    assert (first["trial"], first["state"], first["epochs"]) == ("1", "finished", "60")
+    assert (first["trial"], first["state"], first["epochs"]) == ("1", "finished", str(LONG))
     assert (second["trial"], second["state"]) in {("2", "finished"), ("2", "stopped")}
     assert "sweep: 2 trials, " in result
     assert times_of_the_first_epoch(repository) == [1, 1]
@@ -216,7 +217,7 @@ def test_a_cluster_shares_the_trials_and_one_lost_machine_costs_time_only(reposi
         output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     trials = rows(repository)
-    assert [(trial["state"], trial["epochs"]) for trial in trials] == 2 * [("finished", "60")]
+    assert [(trial["state"], trial["epochs"]) for trial in trials] == 2 * [("finished", str(LONG))]
     assert {trial["node"] for trial in trials} == {ADDRESSES[0]}
     assert times_of_the_first_epoch(repository) == [1, 1]
     assert "sweep: 2 trials, 2 to the end" in output
