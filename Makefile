@@ -22,7 +22,7 @@ setup: .venv/command .dvc/plots/vega.js
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# What the page of `dvc plots show` is drawn with, so that it needs no network.
+# Vega's JavaScript draws the page of `dvc plots show`. This copy makes the page work without a network.
 .dvc/plots/vega.js: .venv/installed
 	python -c "import vl_convert; print(vl_convert.javascript_bundle(vl_version='5.21'))" > $@.part
 	@mv $@.part $@
@@ -39,7 +39,7 @@ lint: setup
 	lint-imports --no-logo
 	mypy
 
-# Half an hour on two cores, alone on the machine. `make bench TORCH=python-with-pytorch` compares with PyTorch too.
+# This takes half an hour on two cores, if nothing else runs. `make bench TORCH=python-with-pytorch` compares with PyTorch too.
 bench: setup
 	python -m benchmarks $(if $(TORCH),--torch $(TORCH))
 
@@ -54,7 +54,7 @@ setup-demo setup-s3 setup-sweep: setup-%: .venv/installed-%
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
 	@touch $@
 
-# Needs uv. Keeps the addresses of indexes out of the file.
+# This needs uv. The last two options keep the addresses of indexes out of the files.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links
 pins:

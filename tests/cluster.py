@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-ADDRESSES = ("127.0.0.2", "127.0.0.3")  # Ray replaces 127.0.0.1 by the machine's outer address
+ADDRESSES = ("127.0.0.2", "127.0.0.3")  # not 127.0.0.1, which Ray replaces by the machine's outer address
 UNSHARE = ("unshare", "--map-root-user", "--net")
 
 

@@ -23,13 +23,13 @@ from PIL import Image
 from smallvision.core.process import report_error
 from smallvision.models.quiet_tensorflow import LEVEL
 
-# On a machine that is busy, a time limit fails what is right.
+# On a busy machine, a time limit would fail tests that are right.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
 def listen_to_ctrl_c() -> None:
-    """Take back what a caller in the background does: processes inherit that SIGINT is ignored."""
+    """A shell starts background jobs with SIGINT ignored, and their children inherit that. Listen to it again."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def make_picture(seed: int, width: int = 60, height: int = 50) -> Image.Image:
-    """Eight by eight random colours, blown up: no two seeds are alike."""
+    """Return eight by eight random colours, enlarged. Each seed gives another picture."""
     pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
     return Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
 
@@ -61,7 +61,7 @@ def write_zip(path: Path, members: dict[str, bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name), data)  # without the time of day, so the same each time
+            archive.writestr(zipfile.ZipInfo(name), data)  # without the time of day, so always the same
     return path
 
 
@@ -126,10 +126,10 @@ class Project:
         )
 
     def call(self, module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Call `main` of a module as its process would, in this process: no start-up, no second TensorFlow.
+        """Call `main` of a module in this process, which saves the start-up and a second TensorFlow.
 
-        For tests of what a command does and says. Signals, locks, closed streams, environments and what is imported
-        when are tested with `run` and `start`.
+        It is for tests of what a command does and says. Tests of signals, locks, closed streams, environments and the
+        moment of an import use `run` and `start`.
 
         Args:
             module: `stages.split`, or `smallvision.commands.predict`.
@@ -168,18 +168,18 @@ class Project:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """A test that imported TensorFlow here has set its log level, and the next one's processes would show messages."""
+    """Forget TensorFlow's log level, which an earlier test may have set by importing it: processes inherit it."""
     os.environ.pop(LEVEL, None)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection() -> None:
-    """Import TensorFlow with the tests without garbage collection, which would look through all it makes for 3 s."""
+    """Switch garbage collection off while tests import TensorFlow; it would search TensorFlow's objects for 3 s."""
     gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage from here on, but never look at what was imported until now."""
+    """Switch garbage collection on again, without the objects that the imports have made."""
     gc.freeze()
     gc.enable()
 
@@ -240,7 +240,7 @@ def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words:
 
 
 def save_model(path: Path, network: object, **facts: object) -> object:
-    """Save a network with a card, as `train` does; `facts` replace what it says."""
+    """Save a network and the facts about it, as `train` does; `facts` replace some of them."""
     from smallvision.models import keras_file
 
     said = {"recipe": "r", "source": "s", "pictures": "", "classes": ["cat", "dog"], "image_size": 46, "parameters": {}}

@@ -50,7 +50,7 @@ def serve(answer: Callable[[Handler], None], port: int = 0) -> Iterator[Threadin
 
 
 def answer_ranges(request: Handler, content: bytes, *, tag: str = '"1"', cut: int | None = None) -> None:
-    """Answer as a server does that knows ranges; with `cut`, close the connection after that many bytes."""
+    """Answer as a server that supports ranges; with `cut`, close the connection after that many bytes."""
     match = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
     start = int(match[1]) if match and request.headers.get("If-Range") == tag else 0
     if start >= len(content):

@@ -1,4 +1,4 @@
-"""The web page: what it says, and, in a real browser, that it says it."""
+"""The web page says what the network answers; a real browser shows it."""
 
 import importlib.util
 import json
@@ -90,7 +90,7 @@ def test_what_is_missing_is_one_line_that_says_how_to_get_it(project: Project, m
 @pytest.fixture
 def address(project: Project, model_file, monkeypatch) -> Iterator[str]:
     """The page, served by a process of its own."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # by which NiceGUI would think that it tests itself
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it, NiceGUI would believe that its own tests run
     with socket.socket() as free:
         free.bind((demo.HOST, 0))
         port = free.getsockname()[1]
@@ -142,7 +142,7 @@ def test_a_person_drops_pictures_in_a_browser(browser, address, tmp_path):
         return browser.find_element(By.ID, "result").text
 
     shown = drop("a cat.jpg", jpeg(1), "bright is what spoke for")
-    assert all(name in shown for name in CLASSES)  # the one with tags in it, too, as text
+    assert all(name in shown for name in CLASSES)  # also the name that contains tags, shown as text
     name, probability = browser.find_element(By.ID, "answer").text.rsplit(" ", 1)
     assert name in CLASSES
     assert 50 <= float(probability.rstrip("%")) <= 100
@@ -165,7 +165,7 @@ def test_a_person_drops_pictures_in_a_browser(browser, address, tmp_path):
         drop(bad, data, reason)
         assert browser.find_elements(By.CSS_SELECTOR, "#result [role=alert]")
         assert not browser.find_elements(By.CSS_SELECTOR, "#result img")
-    drop("a cat.jpg", jpeg(2), "bright is what spoke for")  # and it goes on
+    drop("a cat.jpg", jpeg(2), "bright is what spoke for")  # the page still works afterwards
 
     # Nothing comes from elsewhere: the page works without a network.
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")

@@ -1,4 +1,4 @@
-"""Which points a learning curve has, and which it has already; tests/pipeline draws one with real experiments."""
+"""A learning curve has the right points, and finds those that it has already; tests/pipeline runs real experiments."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_what_would_fail_later_is_refused_at_once(project: Project):
 
 
 def test_an_experiment_counts_as_long_as_its_code_and_parameters_are_those_of_the_moment(project: Project, monkeypatch):
-    """An edit of a page, or of another recipe, does not train a point again."""
+    """An edit of the demo page or of another recipe does not train a point again."""
     monkeypatch.chdir(project.folder)
     repository = Repository(project.folder)
     for name in ("smallvision/training/fitting.py", "smallvision/commands/demo.py", "stages/train.py", "dvc.yaml"):

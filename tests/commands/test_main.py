@@ -22,7 +22,7 @@ installed = pytest.mark.skipif(
 
 
 def output_of(program: str, *arguments: str) -> str:
-    """What a Python program prints that runs the command line `arguments`, whatever its exit code."""
+    """Return what a Python program prints after it has imported `main` and taken `arguments` as its command line."""
     code = f"import sys; sys.argv[1:] = {list(arguments)}; from smallvision.__main__ import main\n{program}"
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 

@@ -1,4 +1,4 @@
-"""`smallvision predict`: what it says of pictures, and of what it cannot read."""
+"""`smallvision predict` answers pictures, and reports those that it cannot read."""
 
 import csv
 import io

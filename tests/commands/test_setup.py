@@ -56,7 +56,7 @@ def test_the_command_is_installed_without_network_and_an_interrupted_installatio
     reason="the project is not installed: `make setup` does it",
 )
 def test_experiments_in_copies_run_the_code_of_the_copy(tmp_path):
-    """And not that of the project whose environment is used."""
+    """They do not run the code of the project whose environment they use."""
     source, other = (write_zip(tmp_path / name, kaggle_members(8)) for name in ("pictures.zip", "other.zip"))
     repository = make_repository(tmp_path / "a project", source, **SMALL)
     package = repository.folder / "smallvision/__init__.py"

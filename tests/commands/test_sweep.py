@@ -20,7 +20,7 @@ RANGE = ("-S", "lr=tag(log, interval(1e-5, 1e-3))", "-S", "batch_size=4,8")
     ],
 )
 def test_what_is_wrong_is_said_before_anything_starts(project: Project, monkeypatch, arguments, code, words):
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # which the command sets, and this takes back
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the command sets it; pytest takes it back
     monkeypatch.setitem(sys.modules, "ray", None)
     for name in ("cluster", "tuning", "trial_training"):
         monkeypatch.delitem(sys.modules, f"smallvision.scaling.{name}", raising=False)

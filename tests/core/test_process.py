@@ -126,7 +126,7 @@ def test_a_reader_that_goes_away_is_no_error():
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5])
 def test_an_interrupted_import_of_tensorflow_is_an_interruption(seconds):
-    """TensorFlow turns the interruption into an ImportError, and its messages so far must not be shown."""
+    """TensorFlow turns the interruption into an ImportError; the messages that it has written must not be shown."""
     script = """
 from smallvision.core.process import run
 def main():

@@ -1,4 +1,4 @@
-"""The sheets of pictures: which pictures are shown, and what is written below them."""
+"""The sheets show the right pictures, with the right text below each."""
 
 import numpy as np
 import pytest

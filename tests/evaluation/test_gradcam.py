@@ -79,7 +79,7 @@ AROUND = {
 }
 
 
-FAST = list(zip(NETWORKS, [*AROUND, "alone", "mirror"], strict=True))  # every kind once, and everything around one
+FAST = list(zip(NETWORKS, [*AROUND, "alone", "mirror"], strict=True))  # every kind and every wrapping occurs once
 COMBINED = [
     pytest.param(kind, around, marks=[] if (kind, around) in FAST else pytest.mark.slow)
     for kind, around in product(NETWORKS, AROUND)

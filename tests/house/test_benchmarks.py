@@ -40,7 +40,8 @@ def test_training_operations_are_those_counted_by_hand():
     model = keras.Sequential(
         [keras.Input((10, 10, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(2)]
     )
-    # Convolution: 8 x 8 positions of 3 x 3 x 3 to 4, forward and to the weights; dense: three times.
+    # The convolution maps 3 x 3 x 3 numbers to 4 at 8 x 8 positions, and counts twice: forward, and for the gradients
+    # of its weights. The dense layer counts a third time, for the gradients of its input.
     assert training_flops(model) == 2 * 64 * 27 * 4 * 2 + 2 * 256 * 2 * 3
 
 
@@ -91,7 +92,7 @@ def test_a_sweep_is_compared_with_the_same_trainings_in_a_row():
 
 @pytest.mark.slow
 def test_more_classes_are_measured():
-    """On pictures that are drawn here, and split, trained on and evaluated by the pipeline."""
+    """The pictures are drawn here; the stages split them, train on them and evaluate the network."""
     lines = measure("classes", "--counts=4", "--pictures=24").splitlines()
     measured = [re.sub(r" +[\d.e-]+ (s|MiB)$", "", line) for line in lines]
     assert measured == [f"4 classes, {what}" for what in ("split", "train", "evaluate", "metrics and plots")]

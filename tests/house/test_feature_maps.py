@@ -67,7 +67,7 @@ def plain(text: str) -> str:
 
 @pytest.mark.slow
 def test_the_summary_is_the_one_the_command_prints(capsys):
-    keras.backend.clear_session()  # the numbers in the names of layers start again
+    keras.backend.clear_session()  # the numbers in the layers' names start again
     exec(re.search(r'^    python -c "(.*summary.*)"$', TEXT, re.M)[1], {})  # noqa: S102
     assert capsys.readouterr().out.strip() in TEXT
 
@@ -117,7 +117,7 @@ def test_the_multiplications_are_those_of_the_layers(model):
 
 @pytest.mark.slow
 def test_what_one_number_sees(model, untrained):
-    """Computed from the sizes of the windows and, for the last layer, from which pixels have an influence."""
+    """The sizes of the windows give the numbers, and the gradient of the last layer confirms the last one."""
     rows = iter(ROWS)
     side, step = 1, 1
     for layer in model.layers[:8]:
@@ -125,7 +125,7 @@ def test_what_one_number_sees(model, untrained):
         side, step = side + (window - 1) * step, step * stride
         assert next(rows)[6].split()[0] == str(side)
     maps = keras.Model(untrained.inputs[0], untrained.layers[7].output)
-    # Only the place of the maximum has a gradient, so many pictures are looked at.
+    # Max pooling passes a gradient only to the place of the maximum, so many pictures are used.
     pictures = tf.Variable(np.random.default_rng(0).random((16, 150, 150, 3), np.float32))
     with tf.GradientTape() as tape:
         first = tf.reduce_sum(maps(pictures)[:, 0, 0])
@@ -232,7 +232,7 @@ def test_the_drawing_shows_the_maps_of_every_convolution_and_pooling(model, pict
     step = feature_maps.SIDE + feature_maps.GAP
     lowest = np.asarray(sheet.convert("L"))[8 * step :, feature_maps.TEXT : feature_maps.TEXT + feature_maps.SIDE]
     strongest = feature_maps.strongest(maps["MaxPooling2D 4"], 8)[0]
-    # Seven squares a side, the brightest where the map is largest.
+    # The map has seven squares a side, and the brightest is where it is largest.
     row, column = np.unravel_index(maps["MaxPooling2D 4"][..., strongest].argmax(), (7, 7))
     side = feature_maps.SIDE / 7
     assert lowest[int((row + 0.5) * side), int((column + 0.5) * side)] == 255

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-# A command's own imports when it starts, which `--help` needs too; reading an archive or a picture needs no network.
+# Commands import these when they start, also for `--help`; reading an archive or a picture needs no TensorFlow.
 LIGHT = ("smallvision.core", "smallvision.data.sources", "smallvision.data.splitting", "smallvision.serving",
          "smallvision.training.plan", "smallvision.training.run", "smallvision.models.inference",
          "smallvision.models.litert", "smallvision.evaluation.evaluate", "smallvision.evaluation.scores",

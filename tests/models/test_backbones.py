@@ -41,7 +41,7 @@ def original(name: str) -> keras.Model:
 
 @pytest.fixture(params=["one layer", pytest.param("as Keras has it", marks=pytest.mark.slow)])
 def mobilenet(request, monkeypatch) -> None:
-    """MobileNet of any width, which takes a second to build, or a network with its interface and one layer."""
+    """MobileNet of any width, which takes a second to build, or one layer behind the same interface."""
 
     def build(*, include_top, weights, input_tensor=None, input_shape=None, alpha=1):
         assert (include_top, weights) == (False, None)
@@ -54,7 +54,7 @@ def mobilenet(request, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The structure of `inputs`")  # some bases want a list of one
+@pytest.mark.filterwarnings("ignore:The structure of `inputs`")  # some bases expect a list of one input
 @pytest.mark.parametrize("name", backbones.BASES)
 def test_a_base_does_its_own_preprocessing_and_survives_saving(name, tmp_path):
     theirs = original(name)
@@ -119,7 +119,7 @@ def test_names_and_paths_are_checked_before_tensorflow_starts(tmp_path):
 @pytest.mark.parametrize("kept", ["nothing", "half a file"])
 def test_weights_that_cannot_be_downloaded_end_in_one_line(project: Project, tmp_path, kept, monkeypatch):
     half = tmp_path / "keras/models/mobilenet_2_5_224_tf_no_top.h5"
-    if kept == "half a file":  # Keras knows no hash for it, and would try to open it for ever
+    if kept == "half a file":  # Keras knows no hash of this file, so it would try to open it in every run
         half.parent.mkdir(parents=True)
         half.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(1000))
         os.utime(half, (0, 0))

@@ -74,7 +74,7 @@ def test_a_byte_of_the_network_flipped_anywhere_is_found(model):
 
 
 def test_a_byte_flipped_behind_the_network_is_found_or_changes_nothing(model):
-    """A date in the appended archive, for example, may change."""
+    """A flipped byte may, for example, change a date in the appended archive."""
     data, facts = model.read_bytes(), litert.read_litert(model)[1]
     places = range(len(data) - 900, len(data), 18)
     found = 0

@@ -57,7 +57,7 @@ def test_it_learns():
 
 
 def test_fused_normalisation_is_normalisation():
-    """In its outputs in training and afterwards, in its gradients, and in its moving averages."""
+    """Outputs in training and afterwards, gradients and moving averages are all the same."""
     pictures = np.random.default_rng(0).normal(3, 2, (2, 3, 3, 5)).astype(np.float32)
     results = []
     for kind in (keras.layers.BatchNormalization, FusedNormalisation):
@@ -76,11 +76,11 @@ def test_fused_normalisation_is_normalisation():
 
 
 def test_the_saved_network_is_keras_own_and_answers_alike(tmp_path, monkeypatch):
-    monkeypatch.setattr(residual, "WIDTHS", (8, 16))  # more blocks take longer and are of the same two kinds
+    monkeypatch.setattr(residual, "WIDTHS", (8, 16))  # more blocks would take longer and be of the same two kinds
     generator = np.random.default_rng(0)
     network = build_residual(46, 3, 0.1)
     assert network.output_shape == (None, 3)
-    for weight in network.weights:  # after a training none has its first value any more
+    for weight in network.weights:  # a training changes every weight, too
         weight.assign(weight + generator.uniform(0, 0.1, weight.shape))
     standard = standard_layers(network)
     standard.set_weights(network.get_weights())

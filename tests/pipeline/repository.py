@@ -79,7 +79,7 @@ class Repository:
 
 
 def make_repository(folder: Path, source: Path, **params: object) -> Repository:
-    """The working tree as Git sees it, with these parameters, committed."""
+    """Make a repository of the files that Git tracks here, with these parameters, and commit it."""
     files = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,

@@ -66,7 +66,7 @@ def test_classes_that_are_one_folder_elsewhere_are_refused(tmp_path, one, other)
     members = {f"{one}/1.jpg": jpeg(1), f"{other}/2.jpg": jpeg(2), "dog/3.jpg": jpeg(3)}
     with pytest.raises(InputError, match="rename one") as caught, open_pictures(write_zip(tmp_path / "a.zip", members)):
         pass
-    assert str(caught.value).isascii()  # so that the two can be told apart
+    assert str(caught.value).isascii()  # only ASCII shows how the two names differ
 
 
 @pytest.mark.parametrize(

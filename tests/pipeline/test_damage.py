@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 FUZZED = int(
     os.environ.get("SMALLVISION_FUZZED", "8")
-)  # files of each kind; docs/reliability.md tells of a run with more
+)  # damaged files of each kind; docs/reliability.md reports a run with more
 
 
 def damage(content: bytes, rng: np.random.Generator) -> bytes:
@@ -63,7 +63,7 @@ def damage_parameters(project: Project, members: dict[str, bytes], rng: np.rando
     ids=["archive", "pictures", "parameters"],
 )
 def test_any_damage_is_read_or_refused_and_the_old_result_stays(tmp_path, harm, codes):
-    """An exit code of the design, one line, no traceback, under 10 s and 1 GB."""
+    """The stage ends with one of our exit codes, one line, no traceback, in under 10 s and 1 GB."""
     project = Project(tmp_path)
     members = kaggle_members(12)
     write_zip(project.archive, members)

@@ -1,4 +1,4 @@
-"""Experiments of real DVC, in the workspace and beside it, and the learning curve that is made of them."""
+"""Real DVC runs experiments in the workspace and beside it, and a learning curve is made of them."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def test_experiments_beside_the_workspace_of_a_fresh_clone(base: Repository, tmp
 
 
 def test_a_learning_curve(base: Repository):
-    """In copies of the project; each point is an experiment, and once it is done, DVC has it."""
+    """Each point is an experiment in a copy of the project; once it has run, it is not run again."""
     module = [sys.executable, "-m", "smallvision", "learning_curve"]
     command = [*module, "--recipes", "baseline", "other", "--limits", "4", "2"]
     first = base.run(*command)
@@ -64,7 +64,7 @@ def test_a_learning_curve(base: Repository):
 
     base.change(**{"recipes.other.lr": 1e30})
     failed = base.run(*command, check=False)
-    assert failed.count("Running stage 'train'") == 1  # the points of the other recipe are as they were
+    assert failed.count("Running stage 'train'") == 1  # the other recipe's points are not trained again
     assert "train: the " in failed
     assert failed.splitlines()[-1].startswith("learning_curve: experiment curve-other-2 failed, see above")
     too_many = base.run(*module, "--limits", "4", "5", check=False)

@@ -43,13 +43,13 @@ def test_the_page_is_drawn_without_a_network(tmp_path):
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{INSPECT}</body>"), encoding="utf-8")
     drawn = open_page(page, tmp_path / "profile")
     assert "<title>675,1075,1090</title>" in drawn
-    assert drawn.count("cdn.jsdelivr.net/npm/vega@") == 1  # the template keeps this address for later
+    assert drawn.count("cdn.jsdelivr.net/npm/vega@") == 1  # the template still contains this address once
     plots = re.findall(r'<svg[^>]*class="marks".*?</svg>', drawn, re.S)
     assert len(plots) == 8
     for plot in plots:
         assert re.search(r'class="mark-(line|symbol|rect)[^>]*><path [^>]*d="M', plot), plot[:300]
     for name in ("$cat$", "Hund &amp; &lt;b&gt;", "owl"):
-        assert sum(name in plot for plot in plots) == 4  # confusion, classes, ROC, threshold
+        assert sum(name in plot for plot in plots) == 4  # in the plots confusion matrix, classes, ROC and threshold
 
-    vega.unlink()  # as if the page were moved away from the file
+    vega.unlink()  # as if somebody moved the page away from this file
     assert open_page(page, tmp_path / "another").count("cdn.jsdelivr.net/npm/vega@") == 2

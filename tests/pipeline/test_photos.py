@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 
 def given(variable: str) -> str:
-    """The absolute path in an environment variable."""
+    """Return the path in an environment variable as an absolute one."""
     path = os.environ.get(variable)
     if not path:
         pytest.skip(f"{variable} is not set; see CONTRIBUTING.md")
@@ -19,7 +19,7 @@ def given(variable: str) -> str:
 
 
 def test_a_head_on_mobilenet_tells_cats_from_dogs(project: Project, tmp_path):
-    """Far under the 92% that docs/results.md reports for all pictures, and far over chance."""
+    """The limit is far below the 92% that docs/results.md reports for all pictures, and far above chance."""
     recipe = (
         f"baseline: {{{{epochs: 20, batch_size: 50, lr: 1.0e-3, image_size: 150, backbone: mobilenet_25, "
         f"weights: {given('SMALLVISION_WEIGHTS')}, dropout: 0.5}}}}"

@@ -1,4 +1,4 @@
-"""Real DVC in real Git repositories: what runs when, and that every line of the README's works."""
+"""Real DVC in real Git repositories runs the right stages, and every command of the README works."""
 
 import json
 import subprocess
@@ -44,7 +44,7 @@ def test_a_parameter_changes_exactly_the_stage_that_depends_on_it(base: Reposito
     [
         ({"recipe": "other", "recipes.other.epochs": 5}, ["train", "evaluate"]),
         ({"split.train": 3, "split.validation": 1, "split.test": 1}, ["split", "train", "evaluate"]),
-        ({"split.max_rejected": 0.2}, ["split"]),  # the same pictures come out
+        ({"split.max_rejected": 0.2}, ["split"]),  # the pictures stay the same
     ],
 )
 def test_a_stage_runs_those_that_depend_on_what_it_makes(base: Repository, values, stages):
@@ -110,7 +110,7 @@ def test_the_default_source_runs_without_anything_else(base: Repository):
 
 
 def test_the_committed_lock_and_metrics_are_in_step():
-    """Code, parameters and metrics are those of dvc.lock; data/ and sheets are not in Git, and may be missing."""
+    """Code, parameters and metrics are those of dvc.lock. Files in data/ and sheets may be missing: Git has none."""
     result = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "--json"], cwd=ROOT, capture_output=True, text=True, check=True
     )

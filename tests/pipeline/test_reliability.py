@@ -27,7 +27,7 @@ PARAMS = {
 
 
 def outcome(repository: Repository) -> dict[str, object]:
-    """All that a run wrote, but for how long it took and the model's hash, which holds the time of day."""
+    """Everything that a run wrote, without its duration."""
     folder = repository.folder
     read = {
         name: (folder / name).read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def outcome(repository: Repository) -> dict[str, object]:
         name: {
             key: value
             for key, value in json.loads((folder / name).read_text(encoding="utf-8")).items()
-            if key not in ("seconds", "model")
+            if key != "seconds"
         }
         for name in ("metrics/train.json", "metrics/test.json")
     }
@@ -64,7 +64,7 @@ def source(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, source) -> tuple[dict[str, object], float]:
-    """What comes out, and in how many seconds."""
+    """The outcome of a run that nothing killed, and its duration in seconds."""
     repository = make_repository(tmp_path_factory.mktemp("undisturbed"), source, **PARAMS)
     start = time.monotonic()
     repository.run("dvc", "repro")
@@ -77,7 +77,7 @@ def test_a_killed_run_costs_time_and_nothing_else(tmp_path, source, undisturbed,
     repository = make_repository(tmp_path / "project", source, **PARAMS)
     process = repository.start("dvc", "repro")
     time.sleep(seconds * (number + 0.5) / KILLS)
-    if number % 2:  # DVC alone; the stage goes on without it
+    if number % 2:  # only DVC is killed, and the stage goes on without it
         process.kill()
     else:
         os.killpg(process.pid, signal.SIGKILL)

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 KEY = "smallvision-team"
-SECRET, WRONG = secrets.token_hex(20), secrets.token_hex(20)  # anew each time, else this file would hold them
+SECRET, WRONG = secrets.token_hex(20), secrets.token_hex(20)  # random, so that this file does not hold them
 BUCKET = "team"
 MODEL = "data/models/model.keras"
 
@@ -49,7 +49,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory) -> Iterator[str]:
-    """SeaweedFS, which lets in who has KEY and SECRET, until the tests end."""
+    """Run SeaweedFS until the tests end. It lets in everybody who has KEY and SECRET."""
     folder = tmp_path_factory.mktemp("s3")
     parts = ("master", "volume", "filer", "s3")
     numbers = free_ports(2 * len(parts))
@@ -60,7 +60,7 @@ def endpoint(tmp_path_factory) -> Iterator[str]:
         *(f"-{part}.port={ports[part]}" for part in parts),
         *(f"-{part}.port.grpc={ports[f'{part}.grpc']}" for part in parts),
         "-master.telemetry=false",  # it would report to its makers
-        *("-master.volumeSizeLimitMB=64", "-volume.max=64"),  # seven volumes a bucket, of 30 GB each by default
+        *("-master.volumeSizeLimitMB=64", "-volume.max=64"),  # a bucket has seven volumes, of 30 GB each by default
         *(f"-filer.localSocket={folder / 'filer'}", f"-s3.localSocket={folder / 's3'}"),
     ]
     # It takes the identity of its administrator from the same variables as its clients.
@@ -77,7 +77,7 @@ def endpoint(tmp_path_factory) -> Iterator[str]:
         open_storage(address).mkdir(BUCKET)  # DVC makes no bucket
         yield address
     finally:
-        server.kill()  # asked politely it takes 25 s, and nobody needs what it holds
+        server.kill()  # SIGTERM would take 25 s, and its data is no longer needed
         server.wait()
         for part in parts:
             Path(f"/tmp/seaweedfs-{part}-grpc-{ports[f'{part}.grpc']}.sock").unlink(missing_ok=True)  # noqa: S108 (its own choice)
@@ -96,7 +96,7 @@ def open_storage(endpoint: str) -> "s3fs.S3FileSystem":
 
 
 def list_objects(endpoint: str) -> dict[str, tuple[int, str]]:
-    """What the bucket holds: names, each with its size and ETag."""
+    """Return the names of the objects in the bucket, each with its size and ETag."""
     found = open_storage(endpoint).find(BUCKET, detail=True)
     return {name: (entry["size"], entry["ETag"]) for name, entry in found.items()}
 
@@ -106,7 +106,7 @@ class Member(Repository):
 
     def __init__(self, folder: Path, secret: str | None = None) -> None:
         super().__init__(folder)
-        # Nothing of the machine's own AWS account, and no look for one in the network.
+        # Use no AWS account of this machine, and do not look for one in the network.
         empty = folder.parent / "empty"
         empty.touch()
         self._environment = {
@@ -125,7 +125,7 @@ class Member(Repository):
         return output
 
     def files(self) -> dict[str, bytes]:
-        """All of the clone's files but what Git and DVC keep for their own use."""
+        """Return all files of the clone except those that Git and DVC keep for their own use."""
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
             for path in self.folder.rglob("*")
@@ -135,7 +135,7 @@ class Member(Repository):
 
 @pytest.fixture(scope="module")
 def bare(endpoint, tmp_path_factory) -> Path:
-    """What the first member has committed and pushed, and the experiment `slower`; the pictures' archive is gone."""
+    """The commit and the experiment `slower` that the first member has pushed; the pictures' archive is gone."""
     source = write_zip(tmp_path_factory.mktemp("source") / "pictures.zip", kaggle_members(8))
     folder = tmp_path_factory.mktemp("team")
     make_repository(folder / "first", source, **SMALL)
@@ -232,7 +232,7 @@ def test_the_secret_is_in_no_file_and_no_commit(bare, first):
 
 
 def find_secret(folder: Path) -> list[str]:
-    """The files, of whatever kind, that hold SECRET as it is."""
+    """Return the names of all files that hold SECRET as plain text."""
     return [
         str(path.relative_to(folder))
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Recipes that the shared model does not show go through all stages."""
+"""Recipes other than the shared model's go through all stages."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def test_a_network_trained_on_fewer_and_smaller_pictures(project: Project):
 
 @pytest.mark.slow
 def test_a_fine_tuned_base_goes_through_every_stage(project: Project, tmp_path):
-    """Each stage is a process of its own here, and says nothing on stderr, about CUDA or oneDNN for example."""
+    """Each stage is a process of its own here, and writes nothing to stderr, for example about CUDA or oneDNN."""
     make_base().save(project.folder / "base.keras")
     recipe = (
         "epochs: 1, backbone: base.keras, units: 4, unfreeze: two_conv, finetune_lr: 1.0e-4, finetune_epochs: 2, "

@@ -1,4 +1,4 @@
-"""A full or read-only disk, limits, another user, an odd system: the old result stays, or nothing changes."""
+"""On a full disk, under limits or for another user the old result stays; an odd system changes nothing."""
 
 import contextlib
 import os
@@ -101,7 +101,7 @@ def test_odd_surroundings_change_nothing(tmp_path):
             {
                 str(Path(name).relative_to(project.folder)): data
                 for name, data in written.items()
-                # They hold the time of day, how long it took, or the hash of one that does.
+                # These hold the time of day, a duration, or the hash of a file that does.
                 if Path(name).name
                 not in ("model.keras", "model.json", "model.tflite", "README.md", "train.json", "test.json")
             }
@@ -111,8 +111,8 @@ def test_odd_surroundings_change_nothing(tmp_path):
 
 
 def test_a_user_without_rights(tmp_path):
-    """No root, no entry among the users, no home of its own: a container's usual user."""
-    # The tests' Python may lie where only root can read; the right to read everything is no right to write.
+    """A container's usual user is not root, has no entry among the users, and no home of its own."""
+    # Only root may be able to read the tests' Python, so the user may read everything, but may not write.
     someone = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
     someone += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     if os.geteuid() or subprocess.run([*someone, "true"], check=False).returncode:

@@ -29,7 +29,7 @@ needs_pyarrow = pytest.mark.skipif(
 )
 pytestmark = pytest.mark.slow
 
-# The command as a process, in parts of four; what stands before it may change more.
+# Runs the command with parts of four pictures. Tests put lines before it that change more.
 SMALL_PARTS = """
 import sys
 from smallvision.commands import predict
@@ -48,7 +48,7 @@ ON_A_CLUSTER = """
 from smallvision.scaling import bulk
 bulk.map = None  # it is what would answer on this machine
 """
-# Says that the model was another one when this began.
+# Changes the record of the run as if it had begun with another model.
 OTHER_MODEL = """
 import dataclasses, json, pathlib
 from smallvision.models import litert
@@ -86,7 +86,7 @@ def options(classifier, pictures) -> list[str]:
 
 @pytest.fixture
 def predict(project: Project, options, monkeypatch):
-    """Answer the pictures in parts of four."""
+    """Predict the pictures in parts of four."""
     bulk = pytest.importorskip("smallvision.scaling.bulk", exc_type=ImportError)
     monkeypatch.setattr(bulk, "PART", 4)
     return lambda *more: project.call(PREDICT, *options, *more)
@@ -109,7 +109,7 @@ def table(project: Project) -> list[dict]:
 
 
 def check_answers(project: Project, model: str) -> None:
-    """They are those of `--json`, and every other picture has its reason."""
+    """Check that the answers are those of `--json`, and that every other picture has its reason."""
     single = project.call(PREDICT, "--model", model, "--json", "many")
     answers = {answer["picture"]: answer for answer in map(json.loads, single.stdout.splitlines())}
     rows = table(project)
@@ -145,7 +145,7 @@ def test_answers_are_those_of_single_pictures_and_are_computed_once(classifier, 
 
 
 def check_features(project: Project, network: keras.Model) -> None:
-    """They are what Keras computes, and every other picture has its reason."""
+    """Check that the features are what Keras computes, and that every other picture has its reason."""
     to_features = keras.Model(network.inputs, network.layers[-1].input)
     rows = table(project)
     assert [row["picture"] for row in rows] == [f"many/{number}.jpg" for number in range(18)]
@@ -161,7 +161,7 @@ def check_features(project: Project, network: keras.Model) -> None:
 
 @pytest.fixture
 def feature_options(classifier, project: Project, options) -> list[str]:
-    """The same with a network that gives features."""
+    """The same options, with a network that gives features."""
     network, model = classifier
     facts = read_facts(model.with_name("model.keras"))
     export("features", network, facts, project.folder / "features.tflite", project.folder)
@@ -180,7 +180,7 @@ def test_features(classifier, project: Project, feature_options, monkeypatch):
 
 @needs_pyarrow
 def test_an_interrupted_run_goes_on(classifier, project: Project, options):
-    """Killed while a part is being written: what is there stays, and nothing half-written counts."""
+    """The run is killed while it writes a part; whole parts stay, and nothing half-written counts."""
     with subprocess.Popen(
         [sys.executable, "-c", SLOW_WRITES + SMALL_PARTS, *options], cwd=project.folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Sweeps on real Ray: here, interrupted, and on a cluster that loses a machine."""
+"""Sweeps on real Ray work here, after an interruption, and on a cluster that loses a machine."""
 
 import contextlib
 import csv
@@ -90,11 +90,11 @@ def test_the_winner_is_what_its_line_trains(repository):
     read = {
         name: any(path.stat().st_atime_ns for path in (pictures / name).rglob("*.jpg")) for name in ("train", "test")
     }
-    if read["train"]:  # else the file system does not note it
+    if read["train"]:  # otherwise the file system does not record reading
         assert not read["test"]
     trials = rows(repository)
     assert [trial["trial"] for trial in trials] == ["1", "2"]
-    assert (trials[0]["lr"], trials[0]["batch_size"]) == ("0.0001", "4")  # those of params.yaml
+    assert (trials[0]["lr"], trials[0]["batch_size"]) == ("0.0001", "4")  # the values in params.yaml
     assert (repository.folder / "data/sweep.png").read_bytes().startswith(b"\x89PNG")
     *_, found, _, line = output.strip().splitlines()
     best = max((t for t in trials if t["state"] == "finished"), key=lambda trial: float(trial["val_acc"]))
@@ -113,7 +113,7 @@ def test_the_winner_is_what_its_line_trains(repository):
 
     again = repository.run(*SWEEP, *RANGE, "--trials", "2", "--search", "random")
     assert again.strip().splitlines()[-1] == line
-    assert rows(repository) == trials  # their seconds too: nothing was trained
+    assert rows(repository) == trials  # even the seconds are equal, because nothing was trained
 
     repository.run(*shlex.split(line))
     assert model_of(repository.folder / "metrics/train.json") == expected
@@ -140,7 +140,7 @@ def test_poor_trials_are_stopped_early(repository):
     assert (good["state"], good["epochs"]) == ("finished", "4")
     assert (poor["state"], poor["val_acc"]) == ("stopped", "0.5000")
     assert int(poor["epochs"]) < 3
-    # What a trial needs to go on is gone where it will not.
+    # The states of trials that will not go on are deleted.
     assert not list((repository.folder / "data/sweeps").rglob("model-checkpoints/*"))
 
 
@@ -156,7 +156,7 @@ def start(
 @needs_ray
 @pytest.mark.slow
 def test_an_interrupted_sweep_goes_on(repository):
-    """With Optuna, early stopping, and a `lr` in params.yaml that the space does not have."""
+    """It uses Optuna and early stopping, and the `lr` of params.yaml lies outside of the space."""
     options = ("-S", "recipe=long", "-S", "lr=tag(log, interval(5e-4, 2e-3))", "-S", "tensorboard=true", "--trials=2")
     for number, code, trial in ((signal.SIGINT, 130, "1"), (signal.SIGTERM, 143, "1"), (signal.SIGKILL, -9, "2")):
         seen = last_epoch(repository, trial)
@@ -168,13 +168,13 @@ def test_an_interrupted_sweep_goes_on(repository):
         assert process.returncode == code, errors
         assert errors == ("" if number == signal.SIGKILL else "sweep: interrupted\n")
     with start(repository, *options) as process:
-        next(line for line in process.stdout if "finished" in line)  # the trials so far are told first
-        assert rows(repository)[0]["state"] == "finished"  # though none has ended in this run
+        next(line for line in process.stdout if "finished" in line)  # finished trials are reported first
+        assert rows(repository)[0]["state"] == "finished"  # although no trial has ended in this run
         process.kill()
     model = folders_of(repository)["1"] / "model.keras"
     before = model.stat().st_mtime_ns
     result = repository.run(*SWEEP, *options)
-    assert model.stat().st_mtime_ns == before  # it was trained once
+    assert model.stat().st_mtime_ns == before  # it was not trained again
     first, second = rows(repository)
     assert (first["trial"], first["state"], first["epochs"]) == ("1", "finished", str(LONG))
     assert (second["trial"], second["state"]) in {("2", "finished"), ("2", "stopped")}

@@ -20,7 +20,7 @@ def test_the_plot_has_a_part_for_each_parameter_and_no_other(tmp_path, monkeypat
 
     figures = []
 
-    def keep(self, path, **options):  # sweeps in test_sweep.py draw it
+    def keep(self, path, **options):  # test_sweep.py draws it
         figures.append(self)
         Path(path).touch()
 
@@ -43,7 +43,7 @@ def test_the_plot_has_a_part_for_each_parameter_and_no_other(tmp_path, monkeypat
         "2,stopped,1,0.8000,3.0,127.0.0.1,,0.001,10,1,50",
         "3,failed,0,,0.0,,no memory,,,,",
     ]
-    assert find_winner(trials) == trials[0]  # not the one that was stopped at more
+    assert find_winner(trials) == trials[0]  # the trial with a higher accuracy was stopped
 
 
 def test_a_line_shows_the_last_part_of_each_key_or_the_reason_of_a_failure():

@@ -57,7 +57,7 @@ def run_one_by_one(path) -> np.ndarray:
 
 
 def test_litert_says_what_keras_says_and_is_loaded_by_other_programs_as_it_is(saved, tmp_path):
-    """They load it by its path, with class names and facts behind the network."""
+    """Other programs load it by its path, although class names and facts follow the network in the file."""
     from ai_edge_litert.interpreter import Interpreter
 
     network, facts, expected = saved
@@ -132,14 +132,14 @@ def test_a_saved_model_says_what_keras_says(saved, tmp_path):
 
 @pytest.fixture(scope="module")
 def features(saved, tmp_path_factory):
-    """What exporting features says, and the file."""
+    """The text that exporting features returns, and the exported file."""
     network, facts, _ = saved
     folder = tmp_path_factory.mktemp("features")
     return formats.export("features", network, facts, folder / "m.tflite", folder), folder / "m.tflite"
 
 
 def test_features_are_what_the_last_layer_takes(saved, features):
-    """And the probabilities without mirror image and temperature follow from them."""
+    """The probabilities without mirror image and temperature also follow from them."""
     network, facts, _ = saved
     said, path = features
     assert said.startswith("512 numbers a picture")
@@ -159,7 +159,7 @@ def test_features_are_what_the_last_layer_takes(saved, features):
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 4])
 def test_features_of_a_base_with_a_head_are_those_of_the_base(tmp_path, classes):
-    """Also if there are as many features as classes."""
+    """This also holds if there are as many features as classes."""
     keras.utils.set_random_seed(2)
     picture = keras.Input((46, 46, 3))
     base = keras.Model(picture, keras.layers.Conv2D(4, 9, 9, activation="relu")(picture))

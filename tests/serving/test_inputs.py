@@ -1,4 +1,4 @@
-"""What a person names is found in the order given, and read within limits."""
+"""The pictures that a person names are found in the given order, and read within limits."""
 
 import pytest
 

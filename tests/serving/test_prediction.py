@@ -10,7 +10,7 @@ FACTS = ModelFacts("r", "s", "", ["ant", "bee", "cow"], 46, {}, "", "")
 
 
 class Brightness:
-    """A network in place of LiteRT's. The brighter a picture, the more it is a bee; it remembers its batches."""
+    """A network in place of LiteRT's. The brighter a picture, the likelier it is a bee. It keeps the batches' sizes."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []

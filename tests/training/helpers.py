@@ -17,13 +17,13 @@ from smallvision.training.plan import Plan
 
 SIZE = 46
 RNG = np.random.default_rng(1)
-# What a plan for a quick training has besides its recipe, unless a test says otherwise.
+# The fields of a plan for a quick training besides its recipe, unless a test sets others.
 QUICK = {"batch_size": 8, "lr": 1e-3, "seed": 7, "image_size": SIZE, "precision": "float32", "device": "cpu",
          "class_weights": "none", "train_limit": None}  # fmt: skip
 
 
 def make_plan(*, epochs: int = 4, augment=None, **settings) -> Plan:
-    """A plan for a quick training. What is no field of the plan itself goes to its recipe."""
+    """A plan for a quick training. Settings that are not fields of the plan itself go to its recipe."""
     own = {name: settings.pop(name, value) for name, value in QUICK.items()}
     recipe = Recipe(epochs=epochs, augment=augment, **settings)
     return Plan(name="test", recipe=recipe, epochs=epochs, augment=augment, **own)
@@ -37,11 +37,11 @@ def bright_and_dark(count: int, classes: int = 2) -> tuple[np.ndarray, np.ndarra
 
 
 TRAIN, VALIDATION = bright_and_dark(24), bright_and_dark(12)
-SWAPPED = VALIDATION[0], 1 - VALIDATION[1]  # the more is learnt, the worse it gets: an early epoch is the best
+SWAPPED = VALIDATION[0], 1 - VALIDATION[1]  # learning makes validation worse, so an early epoch is the best
 
 
 def build_tiny(classes: int, dropout: float = 0) -> keras.Model:
-    """A network that TensorFlow makes ready in a fraction of the time that the book's takes."""
+    """Build a network that TensorFlow compiles in a fraction of the time that the book's takes."""
     below = [keras.Input((SIZE, SIZE, 3)), layers.AveragePooling2D(23), layers.Flatten()]
     return keras.Sequential(
         [*below, layers.Dense(8, activation="relu"), layers.Dropout(dropout), output_layer(classes)]
@@ -68,7 +68,7 @@ def hooks_in(folder: Path | None) -> Hooks:
 
 
 def end_after(epochs: int, training: Callable[[], object]) -> None:
-    """End a training by Ctrl-C once so many states are written."""
+    """End a training by Ctrl-C once as many states are written as `epochs` says."""
     save, saved = Checkpoints.save, []
 
     def save_and_end(self, state):

@@ -27,7 +27,7 @@ def draws(count=12, seed=1):
 
 
 def fixed(**values):
-    """Draws of 0.5, which change nothing, except where a value is given."""
+    """Return draws of 0.5, which change nothing, except where a value is given."""
     return {
         name: tf.constant([np.resize(values.get(name, 0.5), width)], tf.float32)
         for name, width in augment.WIDTHS.items()
@@ -35,9 +35,9 @@ def fixed(**values):
 
 
 def exact_warp(picture, matrix, mode):
-    """The same map with SciPy: exact, in double precision, one channel at a time."""
+    """Compute the same map with SciPy, exactly, in double precision, one channel at a time."""
     middle = (SIZE - 1) / 2
-    swap = [1, 0]  # SciPy counts (row, column), we (x, y)
+    swap = [1, 0]  # SciPy's order is (row, column), ours is (x, y)
     linear = matrix[:, :2][np.ix_(swap, swap)]
     offset = matrix[:, 2][swap] * SIZE + middle - linear @ np.full(2, middle)
     channels = [
@@ -65,7 +65,7 @@ def test_the_books_transformations_are_exact_affine_warps(fill, mode):
         ({"flip": True}, {"flip": 0.7}, FLOATS[0]),
         ({"rotation": 90}, {"rotation": 1.0}, np.rot90(FLOATS[0])),
         ({"rotation": 180}, {"rotation": 0.0}, FLOATS[0][::-1, ::-1]),
-        # A quarter of 48 pixels to the left; the last column is repeated.
+        # The picture moves a quarter of its 48 pixels to the left, and its last column is repeated.
         ({"shift": 0.25}, {"shift": (1.0, 0.5)}, FLOATS[0][:, np.minimum(np.arange(SIZE) + 12, SIZE - 1)]),
         ({"shift": 0.25}, {"shift": (0.5, 0.0)}, FLOATS[0][np.maximum(np.arange(SIZE) - 12, 0)]),
     ],
@@ -77,10 +77,10 @@ def test_known_warps(options, chosen, expected):
 
 
 def test_another_size_shows_the_same_part():
-    """Half the side: each new pixel lies between four old ones, and is their mean."""
+    """At half the side, each new pixel lies between four old ones and is their mean."""
     matrices = tf.eye(2, 3)[None]
     half = augment.warp(FLOATS[:1], matrices, "nearest", SIZE // 2).numpy()[0]
-    # OpenCV counts in 32nds of a pixel.
+    # OpenCV rounds coordinates to 32nds of a pixel.
     assert np.allclose(half, FLOATS[0].reshape(SIZE // 2, 2, SIZE // 2, 2, 3).mean(axis=(1, 3)), atol=1e-4)
     options = Augment(rotation=40, crop=0.5, flip=True)
     matrices = augment.affine_matrices(draws(), options)
@@ -210,7 +210,7 @@ def by_number(batch_size, options, epoch, seed=42):
     }
 
 
-# TensorFlow rounds the power behind a crop's aspect otherwise in another batch size.
+# In a batch of another size, TensorFlow rounds the power that gives a crop's aspect differently.
 @pytest.mark.parametrize(
     ("options", "tolerance"),
     [

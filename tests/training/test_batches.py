@@ -42,7 +42,7 @@ def test_the_side_grows_in_steps_of_16_pixels(epochs, last, sides):
 
 @pytest.mark.slow
 def test_pictures_grow_during_a_training():
-    """In steps of 16 pixels, however long it is and wherever it starts again."""
+    """They grow in steps of 16 pixels, however long the training is and wherever it goes on after an interruption."""
     options = Augment(crop=0.5, contrast=0.2, erase=1, mixup=0.2, size=80, first_size=46)
 
     def sides(epochs, first_epoch=0):

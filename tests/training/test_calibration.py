@@ -1,4 +1,4 @@
-"""Temperature scaling: what is fitted on validation, and what it does to a network."""
+"""The temperature is fitted on validation pictures, and built into the network."""
 
 import keras
 import numpy as np

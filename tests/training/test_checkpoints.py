@@ -1,4 +1,4 @@
-"""A training that was ended goes on where it was, and ends as if it had never been."""
+"""A training that was interrupted goes on, and ends as if it had not been interrupted."""
 
 import time
 from functools import partial
@@ -49,7 +49,7 @@ def test_a_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epo
     again = train(tmp_path)
     assert_equal(again, uninterrupted)
     assert uninterrupted.earlier == 0 < again.earlier
-    assert again.earlier < start - begin  # what the ended run took
+    assert again.earlier < start - begin  # the time that the interrupted run took
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"going on after epoch {epochs} of 4, where an earlier run ended"
     assert [line.split()[1] for line in lines[1:]] == [f"{n}/4" for n in range(epochs + 1, 5)]
@@ -58,7 +58,7 @@ def test_a_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epo
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [2, 3])
 def test_early_stopping_goes_on_counting(tmp_path, epochs):
-    """Also when the run was ended between its last epoch and what follows."""
+    """This also holds if the run was interrupted right after its last epoch."""
     training = partial(train, lr=1e-30, patience=2)  # no epoch can be better than the first
     end_after(epochs, lambda: training(tmp_path))
     again = training(tmp_path)
@@ -68,7 +68,7 @@ def test_early_stopping_goes_on_counting(tmp_path, epochs):
 
 @pytest.mark.slow
 def test_pictures_go_on_growing_and_mixing(tmp_path):
-    """From 46 to 62 pixels, in the third of four epochs."""
+    """They grow from 46 to 62 pixels, in the third of four epochs."""
     augment = Augment(crop=0.5, mixup=0.2, size=62, first_size=46)
 
     def training(folder=None, augment=augment):
@@ -150,14 +150,14 @@ def test_with_every_state_damaged_it_starts_again(tmp_path, capsys, uninterrupte
 
 @pytest.fixture(scope="module")
 def wholes():
-    """Trainings that nothing ended, by what they depend on."""
+    """Uninterrupted trainings, by the parameters that they depend on."""
     return {}
 
 
 FLIP = Augment(flip=True)
 
 
-# Two epochs of each phase: ended in the first one, at its end, and in the second.
+# Each phase has two epochs. The training is interrupted in the first phase, at its end, and in the second.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "augment", "epochs"),

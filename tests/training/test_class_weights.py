@@ -36,7 +36,7 @@ def test_a_mixed_pictures_loss_is_the_mean_of_its_classes_weighted_losses(classe
     probabilities = rng.dirichlet(np.ones(classes), 20)
     shares = np.vstack([np.eye(classes), rng.dirichlet(np.ones(classes), 20 - classes)])
     expected = (-shares * np.log(probabilities) @ [weights[index] for index in range(classes)]).mean()
-    # As the two networks give and take them: one unit, or one a class.
+    # A network of two classes has one output unit, others have one for each class.
     loss = keras.losses.BinaryCrossentropy() if classes == 2 else keras.losses.CategoricalCrossentropy()
     given_labels = tf.constant(shares[:, 1:] if classes == 2 else shares, tf.float32)
     predicted = tf.constant(probabilities[:, 1:] if classes == 2 else probabilities, tf.float32)
@@ -79,7 +79,7 @@ def test_weights_of_one_change_nothing_and_others_do(monkeypatch, counts):
 
 @pytest.mark.slow
 def test_a_class_without_weight_is_not_learned(monkeypatch):
-    """One step of a network that would otherwise learn the first class: its bias stays."""
+    """A training lowers the bias of the first class, which it would raise without class weights."""
     before = train(epochs=1, lr=1e-12).model.layers[-1].bias.numpy()
     after = train_weighted(monkeypatch, {0: 1e-12, 1: 1.0, 2: 1.0}, epochs=1).model.layers[-1].bias.numpy()
     plain = train(epochs=1).model.layers[-1].bias.numpy()

@@ -73,7 +73,7 @@ def test_patience_ends_a_training_that_gets_no_better():
     [
         ([], 1, False),
         ([0.5], 1, False),
-        ([0.5, 0.5], 1, True),  # as good is not better
+        ([0.5, 0.5], 1, True),  # equally good is not better
         ([0.5, 0.4, 0.6], 2, False),
         ([0.5, 0.4, 0.4], 2, True),
         ([0.5, 0.4, 0.4], 3, False),
@@ -85,7 +85,7 @@ def test_patience_counts_from_the_best_epoch(accuracies, patience, over):
     assert is_over(history, patience) is over
 
 
-@pytest.mark.slow  # a training that goes on to the same end, in test_checkpoints.py, is a fast one
+@pytest.mark.slow  # test_checkpoints.py has a fast test of the same claim
 @pytest.mark.parametrize(
     ("build", "arithmetic"),
     [
@@ -169,7 +169,7 @@ def test_the_step_size_first_rises_for_a_share_of_the_steps(compile_only):
     assert rates[:4] == pytest.approx([0, 1e-3 / 3, 2e-3 / 3, 1e-3])
     assert rates[3:] == sorted(rates[3:], reverse=True)
     assert rates[12] == pytest.approx(0, abs=1e-9)
-    optimizer = compile_only(schedule="cosine", warmup=0.99).optimizer  # the last step is left to fall
+    optimizer = compile_only(schedule="cosine", warmup=0.99).optimizer  # only the last step falls
     assert rate_after(optimizer, 11) == pytest.approx(1e-3)
 
 
@@ -185,7 +185,7 @@ def test_some_optimizers_decay_the_weights(compile_only, name, kind):
 
 @pytest.mark.slow
 def test_label_smoothing_changes_what_is_trained_for_and_not_what_is_reported():
-    options = {"epochs": 1, "lr": 1e-30, "schedule": "constant"}  # so that the weights stay as they are
+    options = {"epochs": 1, "lr": 1e-30, "schedule": "constant"}  # with this step size the weights stay as they are
     plain, smooth = (fit_tiny(label_smoothing=share, **options) for share in (0, 0.5))
     assert smooth.history == plain.history
     trained = [fit_tiny(label_smoothing=share).model.get_weights()[0] for share in (0, 0.5)]

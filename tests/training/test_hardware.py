@@ -72,7 +72,7 @@ if kind == "residual":
     keras.config.set_dtype_policy = lambda name: in_policy("float64")
     FusedNormalisation.call = keras.layers.BatchNormalization.call  # TensorFlow's operation is of float32 only
 
-DATA = bright_and_dark(26), bright_and_dark(12)  # the last batch has two pictures, one a device
+DATA = bright_and_dark(26), bright_and_dark(12)  # the last batch has two pictures, one for each device
 OPTIONS = {"epochs": 3, "lr": 1e-4, "schedule": "cosine"}
 AUGMENT = Augment(rotation=20, flip=True, mixup=0.2)
 GROWING = AUGMENT.model_copy(update={"size": 62, "first_size": 46})
@@ -93,7 +93,7 @@ def train(count, checkpoints):
 results = []
 for number, run in enumerate(devices_of_runs):
     checkpoints = Checkpoints(Path(folder, str(number)))
-    if len(run) == 2:  # ended by Ctrl-C on the first, gone on with on the second
+    if len(run) == 2:  # Ctrl-C ends it on the first number of devices, and it goes on with the second
         end_after(2, lambda: train(run[0], checkpoints))
     result = train(run[-1], checkpoints)
     weights = np.concatenate([weight.ravel() for weight in result.model.get_weights()])
@@ -103,7 +103,8 @@ Path(folder, "results.json").write_text(json.dumps(results))
 """
 
 
-# Each kind once on one and once on two devices; what goes on with the other number of them does not depend on the kind.
+# Every kind trains on one and on two devices. Whether a training can go on with another number of devices does not
+# depend on the kind, so two kinds suffice.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "runs"),
@@ -115,7 +116,7 @@ Path(folder, "results.json").write_text(json.dumps(results))
     ],
 )
 def test_two_devices_train_as_one_does(kind, runs, tmp_path):
-    """And what one has begun, two can end, and the other way round."""
+    """A training that began on one device can also end on two, and the other way round."""
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), kind, *runs]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -126,5 +127,5 @@ def test_two_devices_train_as_one_does(kind, runs, tmp_path):
             assert row["loss"] == pytest.approx(same["loss"], rel=1e-5)
             assert row["acc"] == pytest.approx(same["acc"], abs=1e-6)
             assert row["val_loss"] == pytest.approx(same["val_loss"], rel=1e-5)
-        # As pytest.approx, which takes ten seconds for so many.
+        # This is the comparison of pytest.approx, which would take ten seconds for so many weights.
         assert (np.abs(others_weights - weights) <= np.maximum(1e-4 * np.abs(weights), 1e-5)).all()

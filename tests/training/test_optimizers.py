@@ -31,7 +31,8 @@ def test_a_kernel_moves_alike_in_all_directions_of_its_gradient(shape):
     expected = -1e-3 * 0.2 * np.sqrt(max(matrix.shape)) * left @ right
     moved = step(KernelMuon(1e-3, 0), shape, [gradient]).reshape(matrix.shape)
     assert np.linalg.norm(moved - expected) < 0.3 * np.linalg.norm(expected)  # the iteration ends near 1, not at it
-    # A fifth of AdamW's first step, 1e-3 for every weight: what AdamW's later ones come to, says section 2.2.
+    # AdamW's first step is 1e-3 for every weight; its later steps average a fifth of that (section 2.2), and Muon is
+    # scaled to match.
     assert np.sqrt((moved**2).mean()) == pytest.approx(0.2e-3, rel=0.3)
 
 

@@ -40,17 +40,17 @@ def test_a_pretrained_base_has_its_own_size_and_float32():
 
 
 def test_a_plan_says_all_that_the_parameters_do():
-    """Every field of every parameter that a training reads changes the facts of its plan, or nothing does."""
+    """Changing a parameter changes the plan, unless the recipe overrides that parameter."""
     base = params_with("finetuned")
     changes = {"seed": 5, "train_limit": 9, "class_weights": "balanced", "device": "cpu"}
     for name, value in changes.items():
         assert resolve(base.model_copy(update={name: value})) != resolve(base), name
     for name, value in {"units": 7, "mirror_test": False, "warmup": 0.3, "patience": 3, "unfreeze": 4}.items():
         assert resolve(params_with("finetuned", {name: value})).facts() != resolve(base).facts(), name
-    assert resolve(base.model_copy(update={"lr": 0.5, "batch_size": 3})) == resolve(base)  # it has its own
+    assert resolve(base.model_copy(update={"lr": 0.5, "batch_size": 3})) == resolve(base)  # the recipe overrides both
 
 
-def test_the_card_names_what_was_in_use():
+def test_the_facts_name_what_was_in_use():
     plain = resolve(params_with("baseline")).parameters()
     assert plain["network"] == "convnet"
     assert plain["optimizer"] == "rmsprop"

@@ -10,7 +10,7 @@ def logged(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util import tensor_util
 
-    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})  # all
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})  # keep all of them
     events.Reload()
     return {
         name: [(event.step, float(tensor_util.make_ndarray(event.tensor_proto))) for event in events.Tensors(name)]
@@ -21,7 +21,7 @@ def logged(folder):
 def test_every_epoch_is_logged_once(tmp_path):
     rows = [{"acc": 0.5, "loss": 0.75}, {"acc": 0.625, "loss": 0.5}]
     log_to_tensorboard(tmp_path)(rows[:1])
-    log_to_tensorboard(tmp_path)(rows)  # of another process, which goes on
+    log_to_tensorboard(tmp_path)(rows)  # stands for another process, in which the training goes on
     assert logged(tmp_path) == {"acc": [(1, 0.5), (2, 0.625)], "loss": [(1, 0.75), (2, 0.5)]}
 
 

@@ -67,7 +67,7 @@ def test_fine_tuning_changes_exactly_the_unfrozen_layers(augment, unfreeze, trai
         for name in names
         if not all(np.array_equal(a, b) for a, b in zip(before[name], base.get_layer(name).weights, strict=True))
     }
-    # Batch normalisation stays, its moving statistics included.
+    # Batch normalisation stays as it is, including its moving statistics.
     assert layers_changed == trained
 
 
@@ -97,7 +97,7 @@ def test_a_second_phase_that_makes_it_worse_is_undone(monkeypatch):
 
     def spoiled_fit(*arguments):
         phases.append(fitting.fit(*arguments))
-        if len(phases) == 2:  # as if it had gone wrong
+        if len(phases) == 2:  # pretend that the second phase made it worse
             worse = [row | {"val_acc": -1.0} for row in phases[1].history]
             return replace(phases[1], history=worse)
         return phases[0]

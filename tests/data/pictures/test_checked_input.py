@@ -1,4 +1,4 @@
-"""Pictures that people bring for a prediction: decoded as in training, and damage is found."""
+"""Pictures that people bring for a prediction are decoded as in training, and damage is found."""
 
 import io
 
@@ -19,7 +19,7 @@ def test_a_good_jpeg_becomes_what_it_is_in_training_without_a_second_full_decodi
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
 def test_damage_is_found_where_decode_finds_it(kind):
-    """Cut anywhere, and bytes changed: what `decode` refuses is refused, and nothing else."""
+    """A picture that is cut, or whose bytes are changed, is refused if `decode` refuses it, and only then."""
     whole = io.BytesIO()
     make_picture(1).save(whole, kind)
     data, rng = whole.getvalue(), np.random.default_rng(1)

@@ -50,7 +50,7 @@ def test_a_jpeg_decoded_at_reduced_scale_looks_the_same(times):
 
 def test_a_side_that_shrinks_is_averaged_though_the_other_grows():
     stripes = np.zeros((50, 1000, 3), np.uint8)
-    stripes[:, ::2] = 255  # grey from afar
+    stripes[:, ::2] = 255  # their mean is grey
     pixels = to_input(encoded(Image.fromarray(stripes), "PNG"), 100)
     assert 126 < pixels.min() <= pixels.max() < 129
 
@@ -108,7 +108,7 @@ def test_eight_exif_orientations_are_one_picture(orientation):
         6: 2,
         7: 6,
         8: 4,
-    }  # orientation: how it is stored
+    }  # the operation that stores a picture with this orientation
     stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -140,7 +140,7 @@ def test_broken_exif_is_ignored():
         (jpeg(1)[:-200], "damaged"),
         (jpeg(1)[: len(jpeg(1)) // 2], "damaged"),
         (encoded(make_picture(1, 7, 100), "PNG"), "7x100 pixels, a side under 8"),
-        # Only the header of a picture that would unpack to 10 GB.
+        # This is only the header of a picture that would unpack to 10 GB.
         (
             b"BM" + bytes(8) + b"\x36\0\0\0\x28\0\0\0\x50\xc3\0\0\x50\xc3\0\0\1\0\x18\0" + bytes(24),
             "50000x50000 pixels",

@@ -1,4 +1,4 @@
-"""Stage fetch: every source, and what a source can do wrong."""
+"""Stage fetch takes every source, and names what a source does wrong."""
 
 import json
 import time
@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import Project, assert_one_line, jpeg, kaggle_members, write_zip
 from tests.servers import Handler, answer_ranges, serve
 
-CUT = 150_000  # bytes after which a server closes the connection; whole pieces of these are kept
+CUT = 150_000  # the server closes the connection after so many bytes; whole pieces of them are kept
 
 
 def leftovers(project: Project) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from smallvision.data.sources.kaggle import _credentials
 from tests.conftest import Project, assert_one_line, kaggle_members, write_zip
 from tests.servers import Handler, serve
 
@@ -107,6 +108,36 @@ def test_a_broken_credentials_file(kaggle, tmp_path):
     (tmp_path / ".kaggle").mkdir()
     (tmp_path / ".kaggle/kaggle.json").write_text("{")
     assert_one_line(kaggle(b"", token=None), 4, "kaggle: Invalid Kaggle credentials file", BY_HAND)
+
+
+# Where kagglehub looks for a token, in its order.
+PLACES = (
+    "KAGGLE_API_TOKEN",
+    "~/.kaggle/access_token",
+    "~/.kaggle/access_token.txt",
+    "KAGGLE_USERNAME and KAGGLE_KEY",
+    "~/.kaggle/kaggle.json",
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_place_of_a_token_is_the_first_where_kagglehub_looks(kaggle, tmp_path, monkeypatch, place):
+    """This place and all later ones hold credentials, each with its own name as the token or the user."""
+    (tmp_path / ".kaggle").mkdir()
+    for name in PLACES[PLACES.index(place) :]:
+        if name == "KAGGLE_API_TOKEN":
+            monkeypatch.setenv(name, name)
+        elif name.startswith("KAGGLE_USERNAME"):
+            monkeypatch.setenv("KAGGLE_USERNAME", name)
+            monkeypatch.setenv("KAGGLE_KEY", "key")
+        else:
+            text = json.dumps({"username": name, "key": "key"}) if name.endswith("json") else name
+            (tmp_path / name.removeprefix("~/")).write_text(text)
+    from kagglehub.config import get_kaggle_credentials
+
+    found = get_kaggle_credentials()
+    assert place in (found.api_key, found.username)
+    assert _credentials() == place
 
 
 @pytest.mark.parametrize("harm", ["web page", "zeros", "flipped byte"])

@@ -69,7 +69,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     path = write_zip(tmp_path / "a.zip", kaggle_members(1) | {"train/cat.1.jpg": PICTURE})
     data = bytearray(path.read_bytes())
     at = data.rindex(b"PK\x01\x02")
-    struct.pack_into("<II", data, at + 20, 2**21, 2**30)  # 1 GB from 2 MB, a ratio that deflate can reach
+    struct.pack_into("<II", data, at + 20, 2**21, 2**30)  # 2 MB unpack to 1 GB, a ratio that deflate can reach
     path.write_bytes(data)
     with pytest.raises(InputError, match="would unpack to 1073741824 bytes"):
         verify(path, "a.zip")

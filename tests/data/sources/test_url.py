@@ -9,7 +9,7 @@ from smallvision.core.errors import NetworkError, SurroundingsError
 from smallvision.data.sources import url
 from tests.servers import Handler, serve
 
-CUT = 150_000  # bytes after which a server closes the connection; whole pieces of these are kept
+CUT = 150_000  # the server closes the connection after so many bytes; whole pieces of them are kept
 
 
 def test_a_broken_download_goes_on_where_it_stopped(tmp_path, zip_bytes):

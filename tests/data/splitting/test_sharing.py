@@ -110,7 +110,7 @@ def test_the_stage_reports_and_refuses(project: Project):
 
 @pytest.mark.slow
 def test_the_locale_does_not_change_names(project: Project):
-    folder = project.folder / "pictures.zip"  # as `source` says
+    folder = project.folder / "pictures.zip"  # `source` names it
     for number in range(8):
         for label, seed in (("Käse", number), ("Öl", number + 50)):
             (folder / label).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The folders that are written: whole, without leftovers, with names that every file system takes."""
+"""The folders are written whole, without leftovers, and with names that every file system takes."""
 
 import pytest
 
