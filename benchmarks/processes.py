@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
-TRAIN = (PYTHON, "-m", "stages.train", "pictures", ".", "train.json", ".")
+TRAIN = (PYTHON, "-m", "stages.train", "pictures", ".", "train.json", ".", "logs")
 EVALUATE = (PYTHON, "-m", "stages.evaluate", ".", "train.json", "pictures", "test.json", "plots")
 
 

@@ -160,7 +160,7 @@ class Project:
         return self.call("stages.split", "data/raw/archive.zip", "data/pictures")
 
     def train(self) -> subprocess.CompletedProcess[str]:
-        return self.call("stages.train", "data/pictures", ".", "train.json", ".")
+        return self.call("stages.train", "data/pictures", ".", "train.json", ".", "data/tensorboard")
 
     def evaluate(self) -> subprocess.CompletedProcess[str]:
         return self.call("stages.evaluate", ".", "train.json", "data/pictures", "test.json", "plots")
@@ -216,7 +216,7 @@ def run_stages(project: Project) -> None:
     for stage, *arguments in (
         ("fetch", "data/raw/archive.zip"),
         ("split", "data/raw/archive.zip", "data/pictures"),
-        ("train", "data/pictures", models, f"{metrics}/train.json", plots),
+        ("train", "data/pictures", models, f"{metrics}/train.json", plots, "data/tensorboard"),
         ("evaluate", models, f"{metrics}/train.json", "data/pictures", f"{metrics}/test.json", plots),
     ):
         result = project.call(f"stages.{stage}", *arguments)

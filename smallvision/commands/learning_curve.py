@@ -143,7 +143,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="smallvision learning_curve",
-        description="How much would more pictures help? Trains on fewer and more of them, as experiments of DVC.",
+        description="How much do pictures buy? Trains on fewer and more of them, as experiments of DVC.",
     )
     parser.add_argument("--recipes", nargs="+", help="default: the one in params.yaml")
     limits_help = f"training pictures per class; default: {' '.join(map(str, LIMITS))}, or as many as there are"

@@ -26,7 +26,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("space", nargs="?", type=Path, help="a YAML file, `key: values` a line")
     parser.add_argument(
         "-S", "--set-param", action="append", default=[], metavar="KEY=VALUES", dest="settings",
-        help="as in `dvc exp run -S`, or a range: 'lr=tag(log, interval(1e-4, 1e-2))'",
+        help="as of `dvc exp run`, and ranges: 'lr=tag(log, interval(1e-4, 1e-2))'",
     )  # fmt: skip
     parser.add_argument("--trials", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--search", choices=("optuna", "random"), default="optuna", help="default: %(default)s")

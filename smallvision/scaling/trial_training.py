@@ -19,6 +19,7 @@ from smallvision.scaling.trial_table import DIVERGED, FAILED, FINISHED
 from smallvision.training.checkpoints import training_key
 
 PICTURES = Path("data/pictures")
+LOGS = Path("data/tensorboard")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def train_trial(drawn: Mapping[str, float | str], *, sweep: Sweep, project: Path
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
     os.chdir(project)
     from smallvision.training.history import History, find_best
-    from smallvision.training.run import train
+    from smallvision.training.run import Outputs, train
 
     settings = sweep.space.settings(drawn)
     place = sweep.folder / Path(tune.get_context().get_trial_dir()).name
@@ -88,7 +89,7 @@ def train_trial(drawn: Mapping[str, float | str], *, sweep: Sweep, project: Path
         clear_others(place, settings)
         metrics = place / "train.json"
         if not (place / "model.tflite").exists():  # it is the last file that a training writes
-            train(params, PICTURES, place, metrics, place, report)
+            train(params, PICTURES, Outputs(place, metrics, place, LOGS), report)
         report(read_history(place / "history.csv"))
     except (SurroundingsError, NetworkError):
         raise  # Ray tries the trial again, and so does the same sweep when it is started again

@@ -1,7 +1,7 @@
 """What counts as the same code: the files that `dvc.yaml` names as dependencies of a stage.
 
-Checkpoints, kept features, learning curves and sweeps all ask here, so an edit of the code makes their earlier results
-unusable if DVC runs a stage again because of it, and only then.
+Checkpoints, kept features and sweeps use the code of the train stage, learning curves that of all stages. So an edit of
+the code makes their earlier results unusable if DVC runs the stage again because of it, and only then.
 """
 
 import hashlib

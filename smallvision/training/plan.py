@@ -63,7 +63,7 @@ class Plan:
         return plain | {"recipe": self.recipe.model_dump(mode="json"), "augment": augment}
 
     def parameters(self) -> dict[str, object]:
-        """Return the parameters for `model.json` and the model card, without those that had no effect."""
+        """Return the parameters for `model.json` and the model card, without those of the other kind of network."""
         without = {"network"} if self.recipe.backbone else set(OF_BACKBONES)
         recipe = self.recipe.model_dump(mode="json", exclude=without)
         own = self.facts()

@@ -9,7 +9,7 @@ from pathlib import PurePath
 import keras
 import numpy as np
 
-from smallvision.data.pictures.loading import Pictures, own_errors
+from smallvision.data.pictures.loading import Labelled, Pictures, own_errors
 from smallvision.models import backbones
 from smallvision.models.convnet import build_convnet
 from smallvision.models.inference import predict_probabilities
@@ -27,8 +27,6 @@ from smallvision.training.transfer import fit_on_base
 # From (image_size, class_count, dropout) to a network. To add one, write a function in a file of its own in `models`,
 # and add its name here and to `Recipe.network`.
 NETWORKS: dict[str, Callable[..., keras.Model]] = {"convnet": build_convnet, "residual": build_residual}
-
-Labelled = tuple[Pictures, np.ndarray]  # pictures and their labels, integers `(n,)`
 
 
 @dataclass(frozen=True)

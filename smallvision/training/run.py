@@ -1,6 +1,7 @@
 """Train the network of a recipe on pictures that are split: from parameters and a folder to files."""
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from smallvision.core.files import sha256_of
 from smallvision.core.params import Params
-from smallvision.data.pictures.loading import BUDGET, Pictures
+from smallvision.data.pictures.loading import BUDGET, Labelled, Pictures
 from smallvision.data.pictures.manifest import Manifest, read_manifest
 from smallvision.models.facts import write_facts
 from smallvision.models.keras_file import save_model
@@ -21,21 +22,33 @@ from smallvision.training.plan import Plan, resolve
 from smallvision.training.reports import log_to_tensorboard, write_results
 
 COMPARED = 8  # validation pictures on which the converted network is compared with Keras
-Labelled = tuple[Pictures, np.ndarray]
 
 
-def train(
-    params: Params, folder: Path, models: Path, metrics: Path, plots: Path, on_epoch: Report | None = None
-) -> None:
+@dataclass(frozen=True)
+class Outputs:
+    """Where a training writes.
+
+    Attributes:
+        models: the folder for `model.keras`, `model.json` with what must be known to use it, and `model.tflite`.
+        metrics: the JSON file of metrics, written after each epoch.
+        plots: the folder for `history.csv`, written after each epoch, and `augmentation.png`.
+        logs: the folder for TensorBoard's logs, if the parameters ask for them.
+    """
+
+    models: Path
+    metrics: Path
+    plots: Path
+    logs: Path
+
+
+def train(params: Params, folder: Path, outputs: Outputs, on_epoch: Report | None = None) -> None:
     """Fit the network of the chosen recipe, going on where an earlier run ended, and write what came of it.
 
     Args:
         params: what to train, and how.
         folder: the folder that `split` wrote.
-        models: the folder for `model.keras`, `model.json` with what must be known to use it, and `model.tflite`.
-        metrics: the JSON file of metrics, written after each epoch.
-        plots: the folder for `history.csv`, written after each epoch, and `augmentation.png`.
-        on_epoch: is called with the history so far after each epoch.
+        outputs: where to write.
+        on_epoch: is called with the history so far after each epoch, when metrics, plots and logs are written.
 
     Raises:
         UserError: the parameters, a picture or the machine cannot be used; the kind of the error says which.
@@ -52,23 +65,26 @@ def train(
     pictures = sha256_of(folder / "manifest.json")
     key = training_key(plan.facts() | {"pictures": pictures})
     about = describe(plan, manifest.source, len(training[0]))
-    write = partial(write_results, metrics, plots / "history.csv")
-    reports: list[Report] = [partial(write, about), *([on_epoch] if on_epoch else [])]
+    write = partial(write_results, outputs.metrics, outputs.plots / "history.csv")
+    reports: list[Report] = [partial(write, about)]
     if params.tensorboard:
-        reports.append(log_to_tensorboard(Path("data/tensorboard", f"{plan.name}-{key}")))
-    checkpoints = Checkpoints(models / "model-checkpoints" / key)
+        reports.append(log_to_tensorboard(outputs.logs / f"{plan.name}-{key}"))
+    if on_epoch:  # the last one, because a sweep may end the process here
+        reports.append(on_epoch)
+    checkpoints = Checkpoints(outputs.models / "model-checkpoints" / key)
 
-    preview_augmentation(plots / "augmentation.png", plan, manifest, *training)
+    preview_augmentation(outputs.plots / "augmentation.png", plan, manifest, *training)
     trained = train_recipe(len(classes), training, validation, plan, Hooks(checkpoints, reports))
     facts = save_model(
-        models / "model.keras", trained.network, recipe=plan.name, source=manifest.source, pictures=pictures,
+        outputs.models / "model.keras", trained.network, recipe=plan.name, source=manifest.source, pictures=pictures,
         classes=classes, image_size=plan.image_size, parameters=plan.parameters() | trained.used,
     )  # fmt: skip
     history, seconds = trained.fit.history, time.monotonic() - start + trained.fit.earlier
     write(about | facts.ids | trained.used, history, trained.final | {"seconds": seconds})
     # The conversion comes after everything that took long to compute, so that nothing is lost if it fails.
     samples = validation[0][np.arange(len(validation[0]))[:COMPARED]]
-    write_facts(models / "model.keras", save_litert(models / "model.tflite", trained.network, facts, samples))
+    facts = save_litert(outputs.models / "model.tflite", trained.network, facts, samples)
+    write_facts(outputs.models / "model.keras", facts)
     checkpoints.remove()
     print(
         f"train: {plan.name} on {manifest.source}: best epoch {trained.fit.best_epoch} of {len(history)}, "

@@ -114,7 +114,7 @@ def test_swapped_labels_are_at_the_top_of_the_page(project: Project):
     project.write_params(text=text.replace("baseline: {{epochs: 1}}", "baseline: {{epochs: 8, lr: 1.0e-3}}"))
     write_zip(project.archive, members)
     assert project.split().returncode == 0
-    result = project.call("stages.train", "data/pictures", "data/models", "train.json", "plots")
+    result = project.call("stages.train", "data/pictures", "data/models", "train.json", "plots", "logs")
     assert result.returncode == 0, result.stderr
     before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
     result = project.call(REVIEW, "--top", "5")

@@ -203,7 +203,7 @@ def test_a_number_is_what_dvc_reads(tmp_path_factory, key, written):
     [
         pytest.param(("stages.fetch", "archive.zip"), marks=pytest.mark.slow),
         pytest.param(("stages.split", "archive.zip", "pictures"), marks=pytest.mark.slow),
-        ("stages.train", "pictures", "models", "train.json", "plots"),
+        ("stages.train", "pictures", "models", "train.json", "plots", "logs"),
     ],
 )
 def test_a_stage_refuses_wrong_parameters_before_heavy_imports(project: Project, command):

@@ -1,6 +1,7 @@
 """dvc.yaml agrees with the code: rooms, parameters, commands, outputs."""
 
 import ast
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_a_stage_lists_few_rooms():
 @pytest.mark.parametrize("name", STAGES)
 def test_declared_parameters_are_those_read(name):
     stage = ROOT / f"stages/{name}.py"
-    trees = [parse(path) for path in import_closure(stage) if path.name != "params.py"]
+    trees = [parse(path) for path in import_closure(stage)]
     read = {
         node.attr
         for tree in trees
@@ -126,6 +127,14 @@ def test_what_a_stage_reads_and_writes_stands_on_its_command_line(name):
     data = [dep for dep in STAGES[name]["deps"] if ROOT / dep not in code_deps(name)]
     for path in [*data, *outputs(STAGES[name])]:
         assert any(path == word or path.startswith(f"{word}/") for word in command[3:]), path
+
+
+def test_a_stage_writes_nowhere_but_where_its_command_line_says():
+    """Nothing that a stage imports names a folder of the project itself."""
+    for name in STAGES:
+        for file in import_closure(ROOT / f"stages/{name}.py"):
+            paths = re.findall(r"""Path\(["'](?:data|metrics)\b.*?\)""", file.read_text(encoding="utf-8"))
+            assert paths == [], file
 
 
 def test_a_stage_is_short():

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 STAGES = {
     "fetch": ("stages.fetch", "data/raw/archive.zip"),
     "split": ("stages.split", "data/raw/archive.zip", "data/pictures"),
-    "train": ("stages.train", "data/pictures", ".", "train.json", "."),
+    "train": ("stages.train", "data/pictures", ".", "train.json", ".", "logs"),
     "evaluate": ("stages.evaluate", ".", "train.json", "data/pictures", "test.json", "plots"),
 }
 

@@ -135,12 +135,15 @@ def test_all_of_a_few_combinations_are_tried_and_one_that_diverges_has_no_accura
 @needs_ray
 @pytest.mark.slow
 def test_poor_trials_are_stopped_early(repository):
-    repository.run(*SWEEP, "-S", "lr=1e-3,1e-30", "--trials", "2")
+    repository.run(*SWEEP, "-S", "lr=1e-3,1e-30", "-S", "tensorboard=true", "--trials", "2")
     good, poor = rows(repository)
     assert (good["state"], good["epochs"]) == ("finished", "4")
     assert (poor["state"], poor["val_acc"]) == ("stopped", "0.5000")
     assert int(poor["epochs"]) < 3
-    # The states of trials that will not go on are deleted.
+    # An epoch is written to TensorBoard before the scheduler hears of it, and may end the trial.
+    epochs = [len(logged(folder)["acc"]) for folder in (repository.folder / "data/tensorboard").iterdir()]
+    assert sorted(epochs) == sorted([4, int(poor["epochs"])])
+    # A stopped trial never goes on, so its checkpoints were deleted.
     assert not list((repository.folder / "data/sweeps").rglob("model-checkpoints/*"))
 
 

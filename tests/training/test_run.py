@@ -58,7 +58,7 @@ def test_a_changed_parameter_makes_it_another_training(pictures_split, project, 
         if len(keys) == 2 and "split" in change:
             assert project.split().returncode == 0
         with pytest.raises(StopIteration):
-            train_stage.main(["data/pictures", ".", "train.json", "."])
+            train_stage.main(["data/pictures", ".", "train.json", ".", "logs"])
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -96,7 +96,7 @@ def test_the_stage_goes_on_after_a_signal(undisturbed, project, stop, code, mome
         (project.folder / name).unlink()
 
     folder = project.folder / "model-checkpoints"
-    with project.start("stages.train", "data/pictures", ".", "train.json", ".") as process:
+    with project.start("stages.train", "data/pictures", ".", "train.json", ".", "logs") as process:
         while not list(folder.rglob(moment)):
             assert process.poll() is None
             time.sleep(0.001)

@@ -20,7 +20,7 @@ from smallvision.models.litert import read_litert
 from smallvision.training import calibration
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
 
-OUTPUTS = "data/models", "metrics/train.json", "metrics/plots"
+OUTPUTS = "data/models", "metrics/train.json", "metrics/plots", "data/tensorboard"
 
 
 def train(project: Project):
@@ -30,7 +30,8 @@ def train(project: Project):
 def test_model_metrics_and_history_are_written(trained_once: Project):
     folder = trained_once.folder
     metrics = json.loads((folder / "metrics/train.json").read_text())
-    assert (metrics["source"], metrics["recipe"], metrics["precision"]) == ("pictures.zip", "baseline", "float32")
+    assert (metrics["source"], metrics["recipe"]) == ("pictures.zip", "baseline")
+    assert (metrics["device"], metrics["precision"]) == ("CPU", "float32")
     assert metrics["best_epoch"] == 1
     rows = list(csv.DictReader((folder / "metrics/plots/history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1"]

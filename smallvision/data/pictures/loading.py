@@ -12,7 +12,6 @@ import numpy as np
 import PIL
 
 from smallvision.core.errors import InputError, UserError
-from smallvision.data.pictures import decoding
 from smallvision.data.pictures.decoding import to_input
 from smallvision.data.pictures.manifest import Entry
 
@@ -78,9 +77,8 @@ class Pictures:
 
     @property
     def content_hash(self) -> str:
-        """The SHA-256 of all that the pixels depend on: the files, their order, the size, and the code that decodes."""
-        digest = hashlib.sha256(Path(decoding.__file__).read_bytes())
-        digest.update(f"{PIL.__version__} {cv2.__version__} {self.shape}".encode())
+        """The SHA-256 of what the pixels depend on besides our own code: files, order, size, and decoding libraries."""
+        digest = hashlib.sha256(f"{PIL.__version__} {cv2.__version__} {self.shape}".encode())
         for entry in self._entries:
             digest.update(entry.sha256.encode())
         return digest.hexdigest()
@@ -104,6 +102,9 @@ class Pictures:
         if hashlib.sha256(data).hexdigest() != self._entries[index].sha256:
             raise InputError(f"{path}: changed since `split` wrote it; `dvc repro -f split` makes it again")
         return data
+
+
+Labelled = tuple[Pictures, np.ndarray]  # pictures and their labels, integers `(n,)`
 
 
 @contextmanager
