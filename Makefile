@@ -30,8 +30,9 @@ setup: .venv/command .dvc/plots/vega.js
 test: setup
 	pytest
 
+# In the order of the folders, since files of few tests take longest here, and would come last.
 test-slow: setup
-	pytest -m slow
+	pytest -m slow --no-loadscope-reorder
 
 lint: setup
 	ruff check .

@@ -41,7 +41,7 @@ def finished(disk) -> Project:
     project = Project(disk)
     write_zip(project.folder / "pictures.zip", kaggle_members(8))
     for command in STAGES.values():
-        assert project.run(*command).returncode == 0
+        assert project.call(*command).returncode == 0
     return project
 
 
@@ -89,11 +89,14 @@ def test_odd_surroundings_change_nothing(tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
         os.close(0)
 
+    def run_odd(*command: str) -> subprocess.CompletedProcess[str]:
+        return odd.run(*command, before=surround, **environment, HOME="")
+
     results = []
-    for project, options in ((usual, {}), (odd, {"before": surround, **environment, "HOME": ""})):
+    for project, run in ((usual, usual.call), (odd, run_odd)):
         write_zip(project.folder / "pictures.zip", kaggle_members(8))
         for command in STAGES.values():
-            result = project.run(*command, **options)
+            result = run(*command)
             assert result.returncode == 0, result.stderr
             assert result.stderr == ""
         written = contents(project.folder)
