@@ -151,6 +151,8 @@ class Project:
                 code = int(error.code or 0)
             except Exception as error:
                 code = report_error(name, error)
+            finally:
+                os.environ.pop(LEVEL, None)  # importing TensorFlow set it, and later processes would show messages
         return subprocess.CompletedProcess([module, *map(str, arguments)], code, out.getvalue(), err.getvalue())
 
     def fetch(self) -> subprocess.CompletedProcess[str]:

@@ -41,7 +41,7 @@ def test_a_fine_tuned_base_goes_through_every_stage(project: Project, tmp_path):
     write_zip(project.archive, kaggle_members(8))
     for stage in (
         "split data/raw/archive.zip data/pictures",
-        "train data/pictures . train.json .",
+        "train data/pictures . train.json . logs",
         "evaluate . train.json data/pictures test.json plots",
     ):
         name, *arguments = stage.split()
