@@ -20,7 +20,8 @@ import yaml
 from benchmarks.pictures import write_pictures
 from benchmarks.processes import PYTHON, ROOT, TRAIN, Table, run
 from smallvision.core.params_file import read_params
-from smallvision.data.sources.drawn import draw_picture
+from smallvision.data.pictures.manifest import SUBSETS
+from smallvision.data.sources.drawn import DRAWN, draw_archive, draw_picture
 from tests.cluster import cluster
 
 SWEEP = (PYTHON, "-m", "smallvision", "sweep")
@@ -31,6 +32,10 @@ def make_project(folder: Path, until: str = "split", **params: object) -> Path:
     project = folder / "project"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
     content = read_params(ROOT / "params.yaml").model_dump(exclude_unset=True) | params
+    if content["source"] == "drawn":  # `split` takes the first pictures of each class, so no more than those are drawn
+        count = sum(content["split"][subset] for subset in SUBSETS)
+        draw_archive(folder / "pictures.zip", dict.fromkeys(DRAWN, count))
+        content["source"] = str(folder / "pictures.zip")
     (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     run(("dvc", "repro", until), project)
     return project
