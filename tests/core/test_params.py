@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dvc.utils.serialize
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smallvision.core.errors import ParameterError
@@ -173,7 +173,6 @@ def test_a_missing_file_is_named(tmp_path):
         read_params(tmp_path / "params.yaml")
 
 
-@settings(max_examples=50)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "params.yaml"
@@ -182,7 +181,6 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
         read_params(path)
 
 
-@settings(max_examples=50)
 @given(
     st.sampled_from(["lr", "seed", "image_size", "batch_size"]), st.text(alphabet="0123456789.eE+-_xoinfa ", max_size=8)
 )

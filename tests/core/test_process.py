@@ -124,7 +124,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5])
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
 def test_an_interrupted_import_of_tensorflow_is_an_interruption(seconds):
     """TensorFlow turns the interruption into an ImportError; the messages that it has written must not be shown."""
     script = """
@@ -161,5 +161,6 @@ def main():
     next(batches)
     raise {error}
 run('stage', main)"""
-    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False)
-    assert result.returncode == code, result.stderr
+    for _ in range(2):
+        result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False)
+        assert result.returncode == code, result.stderr

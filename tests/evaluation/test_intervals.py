@@ -3,7 +3,7 @@
 from math import sqrt
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from smallvision.evaluation.intervals import Pairs, difference_interval, mcnemar
@@ -29,7 +29,6 @@ def test_many_pictures_come_near_the_normal_interval():
     assert difference_interval(pairs) == pytest.approx((difference - margin, difference + margin), abs=5e-5)
 
 
-@settings(max_examples=50)
 @given(COUNTS)
 def test_the_interval_holds_the_difference_and_turns_round_with_it(pairs):
     assume(pairs.n)
@@ -48,7 +47,6 @@ def test_mcnemar_counts_the_tails():
     assert mcnemar(Pairs(50, 0, 0, 40)) == 1
 
 
-@settings(max_examples=50)
 @given(COUNTS)
 def test_mcnemar_ignores_pictures_on_which_both_did_alike(pairs):
     p = mcnemar(pairs)

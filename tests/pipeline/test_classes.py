@@ -5,7 +5,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smallvision.core.errors import InputError
@@ -98,7 +98,6 @@ def test_ready_made_subsets_are_pooled_and_shared_out_anew(project: Project):
     ]
 
 
-@settings(max_examples=40)
 @given(st.lists(st.sampled_from(["a", "b", "A", "ä", "a\u0308"]), min_size=2, max_size=5, unique=True))
 def test_classes_are_refused_exactly_if_two_are_alike(tmp_path_factory, labels):
     path = write_zip(
