@@ -141,8 +141,8 @@ class Progress(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: object) -> None:
         """Print a trial that failed in every try. The same sweep, started again, tries it once more."""
         rows = self.rows(trials)
+        write_results(self.sweep.table, self.sweep.space, rows)  # who reads the line finds the trial in the table
         tqdm.write(format_trial(next(row for row in rows if row.number == number_of(trial.path))))
-        write_results(self.sweep.table, self.sweep.space, rows)
 
     def on_experiment_end(self, trials: Sequence[Any], **_: object) -> None:
         """Take the bar away."""

@@ -1,0 +1,1 @@
+"""What the files of a source mean: the label, the subset and the group of each picture."""
