@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import ROOT
 
 # Commands import these when they start, also for `--help`; reading an archive or a picture needs no TensorFlow.
-LIGHT = ("smallvision.core", "smallvision.data.sources", "smallvision.data.splitting", "smallvision.serving",
-         "smallvision.training.plan", "smallvision.training.run", "smallvision.models.inference",
+LIGHT = ("smallvision.core", "smallvision.data.sources", "smallvision.data.layouts", "smallvision.data.splitting",
+         "smallvision.serving", "smallvision.training.plan", "smallvision.training.run", "smallvision.models.inference",
          "smallvision.models.litert", "smallvision.evaluation.evaluate", "smallvision.evaluation.scores",
          "smallvision.evaluation.curves", "smallvision.evaluation.intervals", "smallvision.commands")  # fmt: skip
 SCRIPT = """

@@ -1,0 +1,155 @@
+"""Which column of a table names the file, the label, the subset and the group."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from smallvision.core.errors import InputError
+from smallvision.data.layouts.file_index import FileIndex
+from smallvision.data.layouts.tables import Column, Table
+from smallvision.data.layouts.words import listed, subset_in
+
+_FILES = (
+    "filename file filepath path image imagepath imagename imageid imagefile img imgpath imgname imgid picture "
+    "pictureid photo photoid id idcode name fname uuid"
+).split()
+_LABELS = frozenset(
+    "label labels labelname labelid labeltext class classes classname classlabel classid category categoryname "
+    "categoryid target targetname targets y tag groundtruth".split()
+)
+_GROUPS = frozenset(
+    "patient patientid group groupid subject subjectid lesion lesionid scene sceneid site siteid camera cameraid "
+    "location locationid case caseid slide slideid video videoid sequence sequenceid series seriesid burst burstid "
+    "individual individualid animalid plot plotid plantid session sessionid person personid author user userid".split()
+)
+_TRUE, _FALSE = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no"))
+_FLAGS = {"isvalid": "validation", "isval": "validation", "isvalidation": "validation", "istest": "test"}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the columns of a table are.
+
+    Attributes:
+        paths: the picture that each row names, or None.
+        labels: the label that each row gives, or None. It is None altogether if no column can be told to hold them.
+        doubt: what is unclear about the labels, for a message, if they are None.
+        label: the name of the column, or of the first and last of several, for messages.
+        several: the rows to which several one-hot columns give a label, with those labels.
+        subsets: the subset that each row names, or None.
+        by_column: whether a column says the subsets, and not only the name or the folder of the table.
+        groups: the columns that look like groups, by name.
+    """
+
+    paths: Sequence[str | None]
+    labels: Column | None
+    doubt: str
+    label: str
+    several: Mapping[int, Sequence[str]]
+    subsets: Sequence[str | None]
+    by_column: bool
+    groups: Sequence[str]
+
+
+def plain(name: str) -> str:
+    """Return the name of a column with small letters and digits only."""
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def find_roles(table: Table, index: FileIndex, subset: str | None, column: str | None) -> Roles | None:
+    """Find out what the columns of a table are.
+
+    Args:
+        table: the table.
+        index: the pictures of the source.
+        subset: the subset that the name or the folder of the table names.
+        column: the column of the labels, if `labels` names it.
+
+    Returns:
+        The roles; None if no column names half as many pictures as the table has rows, or half of the pictures.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    if column is not None and column not in table.columns:
+        raise InputError(f"{table.path}: has no column {column!r}; its columns are {listed(table.columns, 20)}")
+    subsets, subset_columns = _subsets(table, subset)
+    found = {name: index.column(table, cells, subsets) for name, cells in table.columns.items() if name != column}
+    counts = {name: len(set(paths) - {None}) for name, paths in found.items()}
+    ranked = sorted(counts, key=lambda name: (-counts[name], _rank(name)))
+    if not ranked or not counts[ranked[0]] or 2 * counts[ranked[0]] < min(len(table), index.count(subset)):
+        return None
+    file = ranked[0]
+    others = [name for name in table.columns if name != file and name not in subset_columns]
+    label, labels, several, doubt = _labels(table, [column] if column else others, column is not None)
+    groups = [name for name in others if plain(name) in _GROUPS and name != label]
+    return Roles(found[file], labels, doubt, label, several, subsets, bool(subset_columns), groups)
+
+
+def _rank(name: str) -> int:
+    return _FILES.index(plain(name)) if plain(name) in _FILES else len(_FILES)
+
+
+def _subsets(table: Table, subset: str | None) -> tuple[list[str | None], list[str]]:
+    """Return the subset of each row, and the columns that say so."""
+    subsets: list[str | None] = [subset] * len(table)
+    columns = []
+    for name, cells in table.columns.items():
+        values = {cell.lower() for cell in cells if cell}
+        named = {value: pair[0] for value in values if (pair := subset_in(value)) and not pair[1]}
+        if len(values) > 1 and len(named) == len(values):
+            columns.append(name)
+            subsets = [named[cell.lower()] if cell else old for cell, old in zip(cells, subsets, strict=True)]
+        elif values and plain(name) in _FLAGS and values <= _TRUE | _FALSE:
+            columns.append(name)
+            true = _FLAGS[plain(name)]
+            subsets = [
+                true if cell and cell.lower() in _TRUE else old or "train"
+                for cell, old in zip(cells, subsets, strict=True)
+            ]
+    return subsets, columns
+
+
+def _labels(
+    table: Table, names: Sequence[str], asked: bool
+) -> tuple[str, Column | None, Mapping[int, Sequence[str]], str]:
+    """Find the labels: a column called so, the only other column, one-hot columns, or the only one that repeats."""
+    if asked or len(names) == 1:
+        return names[0], table.columns[names[0]], {}, ""
+    known = [name for name in names if plain(name) in _LABELS and any(table.columns[name])]
+    if known:
+        best = _same_in_words(table, known)
+        if best:
+            return best, table.columns[best], {}, ""
+        return "", None, {}, f"the columns {listed(known)} could all be labels"
+    hot = [name for name in names if _is_flag(table.columns[name])]
+    rows = [[name for name in hot if (table.columns[name][row] or "").lower() in _TRUE] for row in range(len(table))]
+    if len(hot) > 1 and rows and sum(len(row) == 1 for row in rows) >= 0.9 * len(rows):
+        several = {number: row for number, row in enumerate(rows) if len(row) > 1}
+        labels = [row[0] if len(row) == 1 else None for row in rows]
+        return f"{hot[0]} to {hot[-1]}", labels, several, ""
+    repeat = [name for name in names if name not in hot and plain(name) not in _GROUPS and _repeats(table, name)]
+    if len(repeat) == 1:
+        return repeat[0], table.columns[repeat[0]], {}, ""
+    return "", None, {}, f"its columns are {listed(table.columns, 20)}" if names else "it has no column of labels"
+
+
+def _is_flag(cells: Column) -> bool:
+    values = {cell.lower() for cell in cells if cell}
+    return bool(values) and values <= _TRUE | _FALSE
+
+
+def _repeats(table: Table, name: str) -> bool:
+    """Tell whether a column has a few words that come again and again, as labels do. Measurements are not meant."""
+    cells = [cell for cell in table.columns[name] if cell]
+    words = [cell for cell in set(cells) if not re.fullmatch(r"[-+.\deE]+", cell)]
+    return 1 < len(set(cells)) <= len(cells) / 2 and len(words) == len(set(cells))
+
+
+def _same_in_words(table: Table, names: Collection[str]) -> str | None:
+    """Return the one of some columns whose values are words, if all say the same in other terms; else None."""
+    columns = [table.columns[name] for name in names]
+    rows = set(zip(*columns, strict=True))
+    if any(len(set(column)) != len(rows) for column in columns):
+        return None
+    return max(names, key=lambda name: sum(bool(cell and re.search(r"[^\W\d_]", cell)) for cell in table.columns[name]))

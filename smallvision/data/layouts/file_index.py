@@ -1,0 +1,74 @@
+"""Find the file that a cell of a table means, however it is written."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from smallvision.data.layouts.tables import Column, Table
+
+
+class FileIndex:
+    """The pictures of a source, to be found by a path, by the end of a path, or by a name without its ending."""
+
+    def __init__(self, subsets: Mapping[str, str | None]) -> None:
+        """Index the pictures.
+
+        Args:
+            subsets: all pictures, with the subset that their folders name.
+        """
+        self._subsets = subsets
+        self._by_name: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+        self._folders: set[str] = set()
+        for path in subsets:
+            pure = PurePosixPath(path)
+            parts = tuple(part.casefold() for part in pure.parts)
+            self._folders.update(parts[:-1])
+            for name in {pure.name.casefold(), pure.stem.casefold()}:
+                self._by_name[name].append((path, parts[:-1]))
+
+    def subset(self, path: str) -> str | None:
+        """Return the subset that the folders of a picture name."""
+        return self._subsets[path]
+
+    def count(self, subset: str | None) -> int:
+        """Return the number of pictures in the folders of a subset, or of all pictures if there are no such folders."""
+        return sum(found == subset for found in self._subsets.values()) or len(self._subsets)
+
+    def find(self, cell: str, folder: PurePosixPath, subset: str | None) -> str | None:
+        """Return the path of the picture that a cell means; None if there is none, or if several fit equally well.
+
+        Those win whose folders end like those in the cell, then those below the folder of the table, then those in the
+        folders of its subset. Upper and lower case are the same unless both occur.
+        """
+        pure = PurePosixPath(cell.replace("\\", "/"))
+        found = self._by_name.get(pure.name.casefold(), [])
+        wanted = tuple(part.casefold() for part in pure.parts[:-1] if part not in (".", "/"))
+        if found and wanted:
+            ends = [_common_end(parts, wanted) for _, parts in found]
+            if max(ends) == 0 and wanted[-1] in self._folders:
+                return None  # train/1.jpg is not meant by test/1.jpg
+            found = _best(found, ends)
+        if len(found) > 1:
+            found = _best(found, [PurePosixPath(path).is_relative_to(folder) for path, _ in found])
+        if len(found) > 1:
+            found = _best(found, [self._subsets[path] == subset for path, _ in found])
+        if len(found) > 1:
+            found = _best(found, [PurePosixPath(path).name == pure.name for path, _ in found])
+        return found[0][0] if len(found) == 1 else None
+
+    def column(self, table: Table, cells: Column, subsets: Sequence[str | None]) -> list[str | None]:
+        """Return the picture that each cell of a column means."""
+        return [
+            self.find(cell, table.folder, subset) if cell else None for cell, subset in zip(cells, subsets, strict=True)
+        ]
+
+
+def _common_end(parts: Sequence[str], wanted: Sequence[str]) -> int:
+    length = 0
+    while length < min(len(parts), len(wanted)) and parts[-1 - length] == wanted[-1 - length]:
+        length += 1
+    return length
+
+
+def _best(found: list[tuple[str, tuple[str, ...]]], ranks: Sequence[int]) -> list[tuple[str, tuple[str, ...]]]:
+    return [entry for entry, rank in zip(found, ranks, strict=True) if rank == max(ranks)]

@@ -1,0 +1,142 @@
+"""Read labels from the names of folders: find the level of folders that is the classes."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from smallvision.data.layouts.places import MASKS, Place
+from smallvision.data.layouts.words import (
+    could_be_classes,
+    is_annotation,
+    is_date,
+    is_generic,
+    is_magnification,
+    is_unlabelled,
+    listed,
+    series_among,
+)
+
+
+@dataclass(frozen=True)
+class FolderReading:
+    """What folders say.
+
+    Attributes:
+        places: where each picture lies. Folders that say nothing (`images`) and those that wrap all are taken out.
+        depth: which of a place's folders is its class.
+        other: a lower level that could be the classes as well, if there is one.
+        notes: lines for the owner of the pictures.
+    """
+
+    places: Sequence[Place]
+    depth: int
+    other: int | None
+    notes: Sequence[str]
+
+    @property
+    def plain(self) -> bool:
+        """Whether the names of the classes are words, and neither numbers nor counted names such as `patient00`."""
+        return len(could_be_classes(self.classes(self.depth))) > 1
+
+    def classes(self, depth: int) -> set[str]:
+        """Return the names on a level of folders."""
+        return _names(self.places, depth)
+
+    def labels(self, depth: int) -> dict[str, str]:
+        """Return the label of each picture that has one if `depth` is the level of the classes."""
+        classes = self.classes(depth)
+        found = {}
+        for place in self.places:
+            if place.beside:
+                named = [name for name in place.folders if name in classes]
+                found.update({place.path: named[0]} if named else {})
+            elif len(place.folders) > depth:
+                found[place.path] = place.folders[depth]
+        return found
+
+
+def read_folders(places: Sequence[Place], *, literal: bool = False) -> FolderReading | None:
+    """Find the level of folders that is the classes.
+
+    It is the highest level with more than one name, as torchvision, Keras and fastai have it. Only if its names cannot
+    be classes (years, dates, magnifications, or counted names such as `patient00`), and a few words come back below
+    them, it is the level of those words.
+
+    Args:
+        places: where the pictures lie, without the folders of subsets.
+        literal: whether a folder beside those of classes is a class whatever its name.
+
+    Returns:
+        What the folders say; None if no level has more than one name.
+    """
+    places, notes = _without_containers(places, literal=literal)
+    deepest = max((len(place.folders) for place in places), default=0)
+    levels = [depth for depth in range(deepest) if len(_names(places, depth)) > 1]
+    if not levels:
+        return None
+    words = [depth for depth in levels if len(could_be_classes(_names(places, depth))) > 1]
+    top = levels[0]
+    if words and _cannot_be_classes(_names(places, top)) and _is_shared(places, top, words[0]):
+        top = words[0]
+    # If there are no words, numbers below other numbers may be the classes if they come back: 8863/0, 8863/1, 8914/0.
+    lower = words or [
+        depth
+        for depth in levels
+        if not _cannot_be_classes(_names(places, depth)) and depth > top and _is_shared(places, top, depth)
+    ]
+    return FolderReading(places, top, lower[-1] if lower and lower[-1] > top else None, notes)
+
+
+def _names(places: Sequence[Place], depth: int) -> set[str]:
+    return {place.folders[depth] for place in places if len(place.folders) > depth and not place.beside}
+
+
+def _cannot_be_classes(names: Collection[str]) -> bool:
+    """Tell whether names are all dates, magnifications or counted ones. Plain numbers may be classes."""
+    counted = series_among(names)
+    return all(is_date(name) or is_magnification(name) or name in counted for name in names)
+
+
+def _is_shared(places: Sequence[Place], top: int, below: int) -> bool:
+    """Tell whether most names on a lower level come back below several names of a higher one, as classes do."""
+    above: dict[str, set[str]] = defaultdict(set)
+    for place in places:
+        if len(place.folders) > below and not place.beside:
+            above[place.folders[below]].add(place.folders[top])
+    several = sum(len(tops) > 1 for tops in above.values())
+    return several > 1 and 2 * several >= len(above)
+
+
+def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list[Place], list[str]]:
+    """Take out the levels that have only one name, or only names that say that there are pictures (`images`).
+
+    Masks beside images take no part. A folder called like a container among folders of classes has no label.
+    """
+    places, notes, depth = list(places), [], 0
+    while names := _names(places, depth):
+        vague = {name for name in names if is_generic(name) or is_annotation(name)}
+        if len(names) == 1 or names == vague:
+            masks = {name for name in names if is_annotation(name)}
+            places = [_without(place, depth, masks if masks != names else ()) for place in places]
+            continue
+        loose = vague - {place.folders[depth] for place in places if len(place.folders) > depth + 1}
+        unlabelled = {name for name in names if is_unlabelled(name)} | (loose if len(names - vague) > 1 else set())
+        if unlabelled and not literal:
+            notes.append(
+                f"{listed(unlabelled)}: no class by its name, beside {listed(names - unlabelled, 3)}; its pictures are "
+                "unlabelled (`labels: top` makes it a class)"
+            )
+            places = [_set_aside(place, depth, unlabelled) for place in places]
+        depth += 1
+    return places, notes
+
+
+def _without(place: Place, depth: int, masks: Collection[str]) -> Place:
+    if len(place.folders) <= depth or place.beside:
+        return place
+    folders = place.folders[:depth] + place.folders[depth + 1 :]
+    return replace(place, folders=folders, left_out=MASKS if place.folders[depth] in masks else place.left_out)
+
+
+def _set_aside(place: Place, depth: int, names: Collection[str]) -> Place:
+    return replace(place, beside=True) if place.folders[depth : depth + 1] and place.folders[depth] in names else place

@@ -1,0 +1,88 @@
+"""Which pictures belong together: of one patient, one scene, one burst."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from smallvision.core.errors import InputError
+from smallvision.data.layouts.folders import FolderReading
+from smallvision.data.layouts.names import stem_of
+from smallvision.data.layouts.rows import Grouping
+from smallvision.data.layouts.words import is_camera, is_date, listed
+
+STEMS = r"([^/]+?)[ ._(-]+\d+\)?(\.\w+)?$"
+
+
+def folder_groups(folders: FolderReading | None, depth: int | None) -> dict[str, str]:
+    """Return for each picture the folders besides that of its class, which is what `split.group: folder` means.
+
+    Args:
+        folders: what folders say.
+        depth: the level of the classes, or None if labels come from elsewhere.
+    """
+    if not folders:
+        return {}
+    rests = {
+        place.path: "/".join(name for level, name in enumerate(place.folders) if level != depth)
+        for place in folders.places
+    }
+    return {path: rest for path, rest in rests.items() if rest}
+
+
+def group_pictures(
+    key: str, paths: Sequence[str], folders: Mapping[str, str], columns: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """Return the group of each picture that has one.
+
+    Args:
+        key: the value of `split.group`: `folder`, a pattern with one group in parentheses, or a column.
+        paths: all pictures.
+        folders: what `folder_groups` returns.
+        columns: for each column of a table, the value for each picture.
+
+    Raises:
+        InputError: the source has no such column or folders, or no path fits the pattern.
+    """
+    if key in columns:
+        return dict(columns[key])
+    if key == "folder":
+        if not folders:
+            raise InputError(
+                "split.group: folder: there are no folders but those of the classes and subsets; set it to null"
+            )
+        return dict(folders)
+    if "(" in key:
+        matches = {path: match for path in paths if (match := re.search(key, path))}
+        if not matches:
+            raise InputError(f"split.group: {key}: fits no path, such as {paths[0]}")
+        return {path: match[1] for path, match in matches.items() if match[1]}
+    raise InputError(
+        f"split.group: {key}: no table has such a column ({listed(columns) or 'there is none'}); expected null, "
+        "folder, a column, or a pattern with one group in parentheses"
+    )
+
+
+def suggest_groups(
+    labels: Mapping[str, str], folders: Mapping[str, str], columns: Mapping[str, Mapping[str, str]]
+) -> Grouping | None:
+    """Return what looks like groups of labelled pictures: a column, folders besides the class, or stems of names."""
+    for name, groups in columns.items():
+        if _looks_grouped(groups, labels):
+            return Grouping(name, dict(groups))
+    if _looks_grouped(folders, labels):
+        return Grouping("folder", dict(folders))
+    stems = {path: stem for path in labels if (stem := stem_of(path)) and not (is_camera(stem) or is_date(stem))}
+    stems = {path: stem for path, stem in stems.items() if stem.casefold() != labels[path].casefold()}
+    return Grouping(STEMS, stems) if _looks_grouped(stems, labels) else None
+
+
+def _looks_grouped(groups: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Tell whether most labelled pictures are in a group of several, and most classes have several groups."""
+    found = {path: groups[path] for path in labels if path in groups}
+    sizes = Counter(found.values())
+    of_class: dict[str, set[str]] = defaultdict(set)
+    for path, group in found.items():
+        of_class[labels[path]].add(group)
+    together = sum(size for size in sizes.values() if size > 1)
+    several = sum(len(names) > 1 for names in of_class.values())
+    return 2 * together > len(labels) and 2 * several > len({*labels.values()})

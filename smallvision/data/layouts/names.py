@@ -1,0 +1,70 @@
+"""Read labels from the names of files: `cat.0.jpg`, `cat_0.jpg`, `cat-0.jpg`, `cat (0).jpg`."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from smallvision.data.layouts.words import is_camera, is_date, series_among, words_of
+
+# The stem of a name, and the number that a dot, a line, a blank or a parenthesis divides from it.
+COUNTED = re.compile(r"(?P<stem>[^/]+?)[ ._(-]+\d+\)?(\.\w+)?")
+_BOOKS = re.compile(r"[^.]+\.\d+\.\w+")  # cat.0.jpg
+
+
+def stem_of(path: str) -> str | None:
+    """Return what stands before the number in the name of a file; None if there is no number at its end."""
+    match = COUNTED.fullmatch(PurePosixPath(path).name)
+    return match["stem"] if match else None
+
+
+def read_names(paths: Sequence[str], *, always: bool = False) -> dict[str, str] | None:
+    """Read the label of each picture from its name.
+
+    Args:
+        paths: the pictures.
+        always: whether `labels: name` asks for it. Otherwise the names must leave no doubt: in the folders they are
+            taken from, most files are so named; there are at least two labels, most of them with several pictures;
+            and they are neither a camera's (`IMG_0001.jpg`) nor counted themselves (`patient07_001.jpg`).
+
+    Returns:
+        The label of each picture that has one; None if names are no labels.
+    """
+    stems = {path: stem for path in paths if (stem := stem_of(path)) and words_of(stem)}
+    if not always:
+        stems = _of_most_files(stems, paths)
+        stems = {path: stem for path, stem in stems.items() if not (is_camera(stem) or is_date(stem))}
+        counts = Counter(stems.values())
+        several = [stem for stem, count in counts.items() if count > 1]
+        if 2 * len(several) < len(counts) or len(series_among(counts)) == len(counts) or len(several) < 2:
+            return None
+    return stems if len(set(stems.values())) > 1 else None
+
+
+def _of_most_files(stems: dict[str, str], paths: Iterable[str]) -> dict[str, str]:
+    """Keep the names in those folders where most files have one."""
+    files: dict[PurePosixPath, list[str]] = defaultdict(list)
+    for path in paths:
+        files[PurePosixPath(path).parent].append(path)
+    kept = [names for names in files.values() if 2 * sum(name in stems for name in names) > len(names)]
+    return {name: stems[name] for names in kept for name in names if name in stems}
+
+
+def are_the_books(labels: dict[str, str]) -> bool:
+    """Tell whether all names are as Kaggle's Dogs vs. Cats has them: `cat.0.jpg`."""
+    return all(_BOOKS.fullmatch(PurePosixPath(path).name) for path in labels)
+
+
+def cross_the_folders(names: dict[str, str], folders: dict[str, str]) -> bool:
+    """Tell whether each folder holds pictures of several labels, so that names and folders say different things.
+
+    Args:
+        names: the labels that names give.
+        folders: the labels that folders give.
+    """
+    inside: dict[str, set[str]] = defaultdict(set)
+    for path, label in names.items():
+        if path in folders:
+            inside[folders[path]].add(label)
+    sets = list(inside.values())
+    return len(sets) > 1 and len(set.intersection(*sets)) > 1

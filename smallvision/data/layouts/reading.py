@@ -1,0 +1,170 @@
+"""Read what the files of a source mean: the one table of pictures that everything else works on."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from smallvision.core.errors import InputError
+from smallvision.data.layouts.folders import FolderReading, read_folders
+from smallvision.data.layouts.groups import folder_groups, group_pictures, suggest_groups
+from smallvision.data.layouts.names import are_the_books, cross_the_folders, read_names
+from smallvision.data.layouts.places import Place, places_of
+from smallvision.data.layouts.rows import Reading, Row
+from smallvision.data.layouts.table_labels import TableReading, read_tables
+from smallvision.data.layouts.words import listed, series_among
+from smallvision.data.sources.files import SourceFiles
+
+MAX_CLASS_NAME = 200  # bytes; a class becomes a folder, and file systems allow 255
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The labels that were decided on, where they come from, and which level of folders they are, if any."""
+
+    reader: str
+    found: Mapping[str, str]
+    depth: int | None = None
+
+
+def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = None, subsets: str = "given") -> Reading:
+    """Read the label, the subset and the group of every picture of a source.
+
+    Args:
+        files: the open source.
+        labels: the parameter `labels`: where labels come from. `auto` takes a table that fits, otherwise the folders,
+            otherwise the names of the files.
+        group: the parameter `split.group`.
+        subsets: the parameter `split.subsets`: `given` keeps the subsets that come with the pictures, `new` does not.
+
+    Raises:
+        InputError: the labels cannot be found, or two readings are equally good; the message then names the classes of
+            both, and the line of params.yaml that decides.
+    """
+    literal = labels == "top"
+    places = places_of(files.pictures, literal=literal)
+    folders = read_folders([place for place in places if not place.left_out], literal=literal)
+    tables = TableReading()
+    if labels not in ("top", "parent", "name"):
+        tables = read_tables(files, places, labels, group)
+    chosen = _decide(files, folders, tables, labels)
+    _refuse_confusing(files.name, chosen.found)
+    around = folder_groups(folders, chosen.depth)
+    groups = group_pictures(group, files.pictures, around, tables.groups) if group else {}
+    masks = {place.path: place.left_out for place in folders.places if place.left_out} if folders else {}
+    rows = [
+        Row(
+            path=place.path,
+            label=chosen.found.get(place.path),
+            subset=(tables.subsets.get(place.path) or place.subset) if subsets == "given" else None,
+            group=groups.get(place.path),
+            left_out=place.left_out or masks.get(place.path) or tables.left_out.get(place.path),
+        )
+        for place in places
+    ]
+    unused = [f"not used: {doubt}" for doubt in tables.doubts]
+    notes = [*tables.notes, *unused, *(folders.notes if folders and chosen.depth is not None else [])]
+    counted = series_among(set(chosen.found.values())) if chosen.depth is not None else set()
+    if counted and counted == set(chosen.found.values()):
+        notes.append(f"the classes are counted ({listed(counted, 3)}); if they are none, see `labels` in params.yaml")
+    return Reading(
+        reader=chosen.reader,
+        books=_is_the_books(places, chosen),
+        rows=rows,
+        notes=notes,
+        grouping=None if group else suggest_groups(chosen.found, around, tables.groups),
+    )
+
+
+def _decide(files: SourceFiles, folders: FolderReading | None, tables: TableReading, labels: str) -> _Labels:
+    """Decide where labels come from."""
+    if labels in ("top", "parent", "name"):
+        return _as_asked(files, folders, labels)
+    names = read_names(files.pictures)
+    if tables.names:
+        if labels == "auto" and folders and folders.plain:
+            _refuse_contradiction(files.name, folders, tables)
+        return _Labels(f"the table {' and '.join(tables.names)}", tables.labels)
+    if folders and (folders.other is not None or folders.plain):
+        return _sure_folders(files.name, folders, names)
+    if names:
+        return _by_names(names)
+    if tables.doubts:
+        raise InputError(f"{files.name}: no labels: {tables.doubts[0]}")
+    if not folders:
+        raise _no_labels(files, "no labels")
+    return _by_folders(folders, folders.depth)
+
+
+def _as_asked(files: SourceFiles, folders: FolderReading | None, labels: str) -> _Labels:
+    """Take the labels from where the parameter says."""
+    if labels == "name":
+        if names := read_names(files.pictures, always=True):
+            return _by_names(names)
+        raise _no_labels(files, "labels: name: no file is called like cat.0.jpg, cat_0.jpg or cat (0).jpg")
+    if not folders:
+        raise _no_labels(files, f"labels: {labels}: no level of folders has more than one name")
+    return _by_folders(folders, folders.depth if labels == "top" or folders.other is None else folders.other)
+
+
+def _by_folders(folders: FolderReading, depth: int) -> _Labels:
+    return _Labels("folders", folders.labels(depth), depth)
+
+
+def _by_names(names: Mapping[str, str]) -> _Labels:
+    return _Labels("names of the files", names)
+
+
+def _sure_folders(name: str, folders: FolderReading, names: Mapping[str, str] | None) -> _Labels:
+    """Return the labels that folders give, if neither another level nor the names of the files say something else."""
+    found = folders.labels(folders.depth)
+    if folders.other is not None:
+        raise _two_readings(name, {"top": folders.classes(folders.depth), "parent": folders.classes(folders.other)})
+    if names and cross_the_folders(dict(names), found):
+        raise _two_readings(name, {"top": set(found.values()), "name": set(names.values())})
+    return _by_folders(folders, folders.depth)
+
+
+def _refuse_contradiction(name: str, folders: FolderReading, tables: TableReading) -> None:
+    """Refuse a table and folders of classes that divide the pictures in different ways."""
+    levels = [folders.depth] if folders.other is None else [folders.depth, folders.other]
+    for depth in levels:
+        found = folders.labels(depth)
+        pairs = {(tables.labels[path], label) for path, label in found.items() if path in tables.labels}
+        if len(pairs) == len({table for table, _ in pairs}) == len({folder for _, folder in pairs}):
+            return
+    table = tables.names[0].split(", column ")[0]
+    raise _two_readings(name, {"top": folders.classes(folders.depth), table: set(tables.labels.values())})
+
+
+def _two_readings(name: str, readings: Mapping[str, set[str]]) -> InputError:
+    shown = ", or ".join(f"{listed(classes)} (`labels: {key}`)" for key, classes in readings.items())
+    return InputError(f"{name}: the classes may be {shown}; set `labels` in params.yaml to decide")
+
+
+def _no_labels(files: SourceFiles, what: str) -> InputError:
+    return InputError(
+        f"{files.name}: {what}; expected class/picture.jpg, cat.0.jpg, or a table of files and labels; "
+        f"found {len(files.pictures)} pictures such as {listed(files.pictures[:2])}"
+    )
+
+
+def _is_the_books(places: Sequence[Place], chosen: _Labels) -> bool:
+    """Tell whether this is Dogs vs. Cats as Kaggle (`train/cat.0.jpg`) or Microsoft (`PetImages/Cat/0.jpg`) has it."""
+    if chosen.depth is None:
+        return chosen.reader == _by_names({}).reader and are_the_books(dict(chosen.found))
+    return all(PurePosixPath(place.path).parts[:1] == ("PetImages",) for place in places)
+
+
+def _refuse_confusing(name: str, labels: Mapping[str, str]) -> None:
+    """Refuse classes that would be one folder on macOS or Windows, or that cannot be the name of a folder at all."""
+    seen: dict[str, str] = {}
+    for label in sorted(set(labels.values())):
+        if "/" in label or "\0" in label or label in (".", "..") or len(label.encode()) > MAX_CLASS_NAME:
+            raise InputError(f"{name}: the class {label!a} cannot be the name of a folder; rename it")
+        alike = unicodedata.normalize("NFC", label).casefold()
+        if (other := seen.setdefault(alike, label)) != label:
+            raise InputError(
+                f"{name}: the classes {other!a} and {label!a} differ only by case or by how an accent is encoded, "
+                "and would be one folder on some systems; rename one, or put their pictures into one folder"
+            )

@@ -1,0 +1,177 @@
+"""Read labels from the tables that come with pictures."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from smallvision.core.errors import InputError
+from smallvision.data.layouts.columns import Roles, find_roles
+from smallvision.data.layouts.file_index import FileIndex
+from smallvision.data.layouts.places import Place
+from smallvision.data.layouts.tables import SUFFIXES, Table, parse_table
+from smallvision.data.layouts.words import listed, subset_in, words_of
+from smallvision.data.sources.files import SourceFiles
+
+MAX_TABLES = 20  # a source with more tables than this has one a picture or so
+MAX_BYTES = 200 * 2**20
+
+
+@dataclass
+class TableReading:
+    """What tables say.
+
+    Attributes:
+        names: the tables that were used, with the column of the labels.
+        labels: the label of each picture that has one.
+        subsets: the subset of each picture for which a table says it.
+        left_out: why a picture takes no part.
+        groups: for each column, the group of each picture.
+        notes: lines for the owner of the pictures.
+        doubts: why a table was not used although it may be the right one, with the remedy.
+    """
+
+    names: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    subsets: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+def read_tables(files: SourceFiles, places: Sequence[Place], labels: str, group: str | None) -> TableReading:
+    """Read the tables of a source.
+
+    Args:
+        files: the source.
+        places: where its pictures lie.
+        labels: `auto` for all tables that fit; otherwise the table to read, and perhaps its column: `labels.csv:breed`.
+        group: the value of `split.group`, which may be a column.
+
+    Raises:
+        InputError: the table that `labels` names is missing, cannot be read, or leaves its labels open; two tables give
+            different labels to the same picture.
+    """
+    index = FileIndex({place.path: place.subset for place in places})
+    reading = TableReading()
+    name, _, column = (labels, "", "") if labels == "auto" else _split(labels)
+    paths = _candidates(files, reading) if labels == "auto" else [_named(files, name)]
+    for path in paths:
+        try:
+            table = _with_header(parse_table(path, files.read(path)), index)
+        except InputError as error:
+            if labels != "auto":
+                raise
+            reading.doubts.append(str(error))
+            continue
+        subset = _subset_of(path)
+        roles = find_roles(table, index, subset, column or None)
+        if roles is None or roles.labels is None:
+            if labels != "auto":
+                raise InputError(_why_not(files, table, roles))
+            if roles:
+                reading.doubts.append(_why_not(files, table, roles))
+            continue
+        _add(reading, table, roles, group, index)
+    return reading
+
+
+def _split(labels: str) -> tuple[str, str, str]:
+    """Divide `labels.csv:breed` at the colon."""
+    return labels.rpartition(":") if ":" in labels else (labels, "", "")
+
+
+def _named(files: SourceFiles, name: str) -> str:
+    """Return the path of the table that `labels` names by its whole path or by the end of it."""
+    found = [path for path in files.others if path == name or path.endswith(f"/{name}")]
+    if name in found or len(found) == 1:
+        return name if name in found else found[0]
+    tables = [path for path in files.others if path.lower().endswith(SUFFIXES)]
+    raise InputError(
+        f"labels: {name}: {'several tables are called so' if found else 'there is no such table'} in {files.name}; "
+        f"its tables are {listed(found or tables) or 'none'}; or auto, top, parent, name"
+    )
+
+
+def _candidates(files: SourceFiles, reading: TableReading) -> list[str]:
+    """Return the tables that may hold labels. One to be handed in at Kaggle has labels that mean nothing."""
+    tables = [path for path in files.others if path.lower().endswith(SUFFIXES)]
+    meant = [path for path in tables if "submission" not in words_of(PurePosixPath(path).stem)]
+    large = [path for path in meant if files.size(path) > MAX_BYTES]
+    if len(meant) > MAX_TABLES or large:
+        reading.notes.append(
+            f"{len(meant)} tables ({listed(large or meant, 2)}) were not read; `labels: TABLE` names the right one"
+        )
+        return []
+    return meant
+
+
+def _with_header(table: Table, index: FileIndex) -> Table:
+    """Return a table with names of columns, if its first row is one of pictures like all others."""
+    header = list(table.columns)
+    if not any(index.find(name, table.folder, None) and PurePosixPath(name).suffix for name in header):
+        return table
+    cells = zip(header, table.columns.values(), strict=True)
+    return Table(table.path, {f"column {n}": [first, *column] for n, (first, column) in enumerate(cells, 1)})
+
+
+def _subset_of(path: str) -> str | None:
+    """Return the subset that the name of a table says, as in `train.csv`, or its folder, as in `train/metadata.csv`."""
+    pure = PurePosixPath(path)
+    for name in (pure.stem, *reversed(pure.parts[:-1])):
+        if found := subset_in(name):
+            return found[0]
+    return None
+
+
+def _why_not(files: SourceFiles, table: Table, roles: Roles | None) -> str:
+    if roles is None:
+        return (
+            f"{table.path}: no column names the pictures of {files.name} (such as {listed(files.pictures[:2])}); "
+            f"its columns are {listed(table.columns, 20)}"
+        )
+    return f"{table.path} names pictures, but {roles.doubt}; `labels: {table.path}:COLUMN` in params.yaml names one"
+
+
+def _add(reading: TableReading, table: Table, roles: Roles, group: str | None, index: FileIndex) -> None:
+    """Add what a table says of each picture."""
+    missing, unlike = [], []
+    for row, path in enumerate(roles.paths):
+        if path is None:
+            missing.append(row)
+            continue
+        label = (roles.labels or ())[row]
+        if row in roles.several:
+            reading.left_out[path] = f"several labels in {table.path}"
+        elif label is not None and reading.labels.setdefault(path, label) != label:
+            unlike.append(path)
+        if (subset := roles.subsets[row]) and (roles.by_column or not index.subset(path)):
+            reading.subsets[path] = subset
+        for name in {*roles.groups, group} & {*table.columns}:
+            if value := table.columns[str(name)][row]:
+                reading.groups.setdefault(str(name), {})[path] = value
+    _refuse_other_labels(reading, table, unlike)
+    for path in unlike:
+        del reading.labels[path]
+        reading.left_out[path] = f"different labels in {table.path}"
+    reading.names.append(f"{table.path}, column {roles.label}")
+    if missing:
+        reading.notes.append(
+            f"{table.path}: {len(missing)} of {len(table)} rows name no picture ({_cells(table, missing)})"
+        )
+
+
+def _refuse_other_labels(reading: TableReading, table: Table, unlike: Sequence[str]) -> None:
+    """Refuse a second table if it calls most of the pictures something else. A few such pictures are left out."""
+    if reading.names and 10 * len(unlike) > len(table):
+        raise InputError(
+            f"{reading.names[-1]} and {table.path} give {len(unlike)} pictures different labels ({unlike[0]}); "
+            f"decide with `labels: {table.path}` or the other in params.yaml"
+        )
+
+
+def _cells(table: Table, rows: Iterable[int]) -> str:
+    first = next(iter(rows))
+    return f"the first is row {first + 2}: " + ", ".join(
+        str(column[first]) for column in list(table.columns.values())[:3]
+    )

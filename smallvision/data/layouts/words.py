@@ -1,0 +1,137 @@
+"""What the name of a folder can mean: a subset, a container, a number, a date, a magnification, or a class."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+_SUBSETS = {
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+# Words of names that say that there are pictures, but not what they show.
+GENERIC = frozenset(
+    "images image img imgs pictures picture pics pic photos photo data dataset datasets database files file set sets "
+    "raw original originals processed resized jpg jpeg jpegs png pngs bmp gif tif tiff webp folder directory all part "
+    "parts batch chunk shard split splits subset content contents input inputs archive export frames samples sample "
+    "collection seg new labelled labeled".split()
+)
+# Words of folders whose pictures are no photographs, but belong to those in a folder beside them.
+_ANNOTATIONS = frozenset(
+    "annotation annotations annot mask masks label labels segmentation segmentations trimap trimaps groundtruth gt "
+    "ground truth bbox bboxes boxes xml depth".split()
+)
+_UNLABELLED = frozenset("unlabelled unlabeled unlabel unsup pred predict prediction predictions inference".split())
+# Names that people give to a folder of what they have not sorted yet. They may be classes all the same.
+_LEFTOVERS = frozenset(
+    "unsorted unknown unclassified uncategorized uncategorised misc miscellaneous other others rest todo new tmp temp "
+    "trash junk".split()
+)
+# Words that cameras, telephones and programs give to files.
+CAMERA = frozenset(
+    "img dsc dscn dscf dcim image photo picture pic pxl mvimg vid video frame scan screenshot screen shot whatsapp wa "
+    "snap snapshot capture cam camera untitled download file gopr imag sam cimg pict p at am pm".split()
+)
+_ATTACHED = re.compile(r"(train|training|val|valid|validation|test|testing)(set|data|images|imgs|img)")
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_DATE = re.compile(r"(19|20)\d\d(\D?\d\d?){0,5}|\d\d?[-_.]\d\d?[-_.]\d{2,4}")
+_MAGNIFICATION = re.compile(r"x?\d+x?", re.IGNORECASE)
+_SYNSET = re.compile(r"n\d{8}")  # WordNet's numbers, by which ImageNet names its classes
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a name in lower case: `TrainImages_2` has the words `train` and `images`."""
+    parts = re.sub(r"([^\W\d_A-Z])([A-Z])", r"\1 \2", name)
+    return re.findall(r"[^\W\d_]+", parts.lower())
+
+
+def subset_in(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """Find the name of a subset in the name of a folder, a file or a table.
+
+    Returns:
+        `train`, `validation` or `test`, and the other words; None if no word is a subset's, or two of them are.
+    """
+    words = [part for word in words_of(name) for part in _detached(word)]
+    found = [word for word in words if word in _SUBSETS]
+    if len(found) != 1:
+        return None
+    return _SUBSETS[found[0]], tuple(word for word in words if word not in _SUBSETS)
+
+
+def _detached(word: str) -> Iterable[str]:
+    match = _ATTACHED.fullmatch(word)
+    return match.groups() if match else (word,)
+
+
+def is_generic(name: str) -> bool:
+    """Tell whether a name only says that there are pictures, perhaps a part of them: `images`, `HAM10000_part_1`."""
+    words = words_of(name)
+    return bool(words) and (all(word in GENERIC for word in words) or (words[-1] in GENERIC and name[-1].isdigit()))
+
+
+def is_annotation(name: str) -> bool:
+    """Tell whether a folder is named after masks or other annotations of pictures."""
+    words = words_of(name)
+    return any(word in _ANNOTATIONS for word in words) and all(word in _ANNOTATIONS | GENERIC for word in words)
+
+
+def is_unlabelled(name: str) -> bool:
+    """Tell whether a folder says by its name that its pictures have no labels."""
+    return any(word in _UNLABELLED for word in words_of(name)) and all(
+        word in _UNLABELLED | GENERIC for word in words_of(name)
+    )
+
+
+def is_leftover(name: str) -> bool:
+    """Tell whether a class has the name of what somebody has not sorted yet: `unsorted`, `other`."""
+    return name.lower() in _LEFTOVERS
+
+
+def is_camera(name: str) -> bool:
+    """Tell whether the beginning of a file's name is the camera's or a program's: `IMG`, `WhatsApp Image`."""
+    words = words_of(name)
+    return all(word in CAMERA or word in GENERIC for word in words)  # a name without letters, too
+
+
+def is_number(name: str) -> bool:
+    """Tell whether a name is a plain number."""
+    return bool(_NUMBER.fullmatch(name)) and not is_date(name)
+
+
+def is_date(name: str) -> bool:
+    """Tell whether a name is a year or a date."""
+    return bool(_DATE.fullmatch(name))
+
+
+def is_magnification(name: str) -> bool:
+    """Tell whether a name is a magnification such as `40X`."""
+    return bool(_MAGNIFICATION.fullmatch(name)) and not name.isdigit()
+
+
+def series_among(names: Iterable[str]) -> set[str]:
+    """Return the names that are counted, as `patient00` and `patient01` are: they differ only in a last number."""
+    stems = {name: re.sub(r"[\s_.(-]*\d+\)?$", "", name) for name in names if not _SYNSET.fullmatch(name)}
+    counted = Counter(stem for name, stem in stems.items() if stem not in ("", name))
+    return {name for name, stem in stems.items() if counted[stem] > 1}
+
+
+def could_be_classes(names: Iterable[str]) -> set[str]:
+    """Return those names on a level of folders that could be classes, because nothing says that they are not."""
+    names = set(names)
+    return {
+        name
+        for name in names - series_among(names)
+        if words_of(name) and not (is_generic(name) or is_date(name) or is_magnification(name) or _only_a_subset(name))
+    }
+
+
+def _only_a_subset(name: str) -> bool:
+    found = subset_in(name)
+    return found is not None and all(word in GENERIC for word in found[1])
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Return names for a message, the first few of them if they are many."""
+    names = sorted(names)
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, … ({len(names)} in all)"
