@@ -14,9 +14,16 @@ _FILES = (
     "pictureid photo photoid id idcode name fname uuid"
 ).split()
 _LABELS = frozenset(
-    "label labels labelname labelid labeltext class classes classname classlabel classid category categoryname "
-    "categoryid target targetname targets y tag groundtruth".split()
+    "label labels labelname labelid labeltext labelstr labelstring labeldesc class classes classname classlabel "
+    "classid classstr classdesc category categoryname categoryid target targetname targets y tag groundtruth".split()
 )
+# Columns that are no labels, though their values may come again and again.
+_OTHERS = frozenset(
+    "width height size bytes depth channels date time datetime timestamp year month day url link source license "
+    "caption text description comment notes title score confidence probability age sex gender x y w h xmin ymin xmax "
+    "ymax left top right bottom latitude longitude md5 sha1 sha256 hash format mode index".split()
+)
+_SPLITS = frozenset("split splits subset set partition phase usage fold datasetsplit splittype".split())
 _GROUPS = frozenset(
     "patient patientid group groupid subject subjectid lesion lesionid scene sceneid site siteid camera cameraid "
     "location locationid case caseid slide slideid video videoid sequence sequenceid series seriesid burst burstid "
@@ -33,7 +40,7 @@ class Roles:
     Attributes:
         paths: the picture that each row names, or None.
         labels: the label that each row gives, or None. It is None altogether if no column can be told to hold them.
-        doubt: what is unclear about the labels, for a message, if they are None.
+        doubt: what is unclear about the labels, for a message, if they are None; empty if no column may hold any.
         label: the name of the column, or of the first and last of several, for messages.
         several: the rows to which several one-hot columns give a label, with those labels.
         subsets: the subset that each row names, or None.
@@ -80,9 +87,11 @@ def find_roles(table: Table, index: FileIndex, subset: str | None, column: str |
     if not ranked or not counts[ranked[0]] or 2 * counts[ranked[0]] < min(len(table), index.count(subset)):
         return None
     file = ranked[0]
-    others = [name for name in table.columns if name != file and name not in subset_columns]
-    label, labels, several, doubt = _labels(table, [column] if column else others, column is not None)
-    groups = [name for name in others if plain(name) in _GROUPS and name != label]
+    others = [name for name in table.columns if name not in (file, *subset_columns) and plain(name) not in _SPLITS]
+    groups = [name for name in others if plain(name) in _GROUPS]
+    label, labels, several, doubt = _labels(
+        table, [column] if column else [n for n in others if n not in groups], column
+    )
     return Roles(found[file], labels, doubt, label, several, subsets, bool(subset_columns), groups)
 
 
@@ -95,12 +104,13 @@ def _subsets(table: Table, subset: str | None) -> tuple[list[str | None], list[s
     subsets: list[str | None] = [subset] * len(table)
     columns = []
     for name, cells in table.columns.items():
-        values = {cell.lower() for cell in cells if cell}
-        named = {value: pair[0] for value in values if (pair := subset_in(value)) and not pair[1]}
-        if len(values) > 1 and len(named) == len(values):
+        values = {cell for cell in cells if cell}
+        called = plain(name) in _SPLITS
+        named = {value: pair[0] for value in values if (pair := subset_in(value)) and (called or not pair[1])}
+        if named and len(named) == len(values) and (called or len(values) > 1):
             columns.append(name)
-            subsets = [named[cell.lower()] if cell else old for cell, old in zip(cells, subsets, strict=True)]
-        elif values and plain(name) in _FLAGS and values <= _TRUE | _FALSE:
+            subsets = [named[cell] if cell else old for cell, old in zip(cells, subsets, strict=True)]
+        elif plain(name) in _FLAGS and _is_flag(cells):
             columns.append(name)
             true = _FLAGS[plain(name)]
             subsets = [
@@ -111,11 +121,11 @@ def _subsets(table: Table, subset: str | None) -> tuple[list[str | None], list[s
 
 
 def _labels(
-    table: Table, names: Sequence[str], asked: bool
+    table: Table, names: Sequence[str], asked: str | None
 ) -> tuple[str, Column | None, Mapping[int, Sequence[str]], str]:
     """Find the labels: a column called so, the only other column, one-hot columns, or the only one that repeats."""
-    if asked or len(names) == 1:
-        return names[0], table.columns[names[0]], {}, ""
+    if asked:
+        return asked, table.columns[asked], {}, ""
     known = [name for name in names if plain(name) in _LABELS and any(table.columns[name])]
     if known:
         best = _same_in_words(table, known)
@@ -128,10 +138,11 @@ def _labels(
         several = {number: row for number, row in enumerate(rows) if len(row) > 1}
         labels = [row[0] if len(row) == 1 else None for row in rows]
         return f"{hot[0]} to {hot[-1]}", labels, several, ""
-    repeat = [name for name in names if name not in hot and plain(name) not in _GROUPS and _repeats(table, name)]
-    if len(repeat) == 1:
+    names = [name for name in names if plain(name) not in _OTHERS]
+    repeat = [name for name in names if _repeats(table, name, numbers=len(names) == 1)]
+    if len(repeat) == 1 and (repeat[0] not in hot or len(names) == 1):
         return repeat[0], table.columns[repeat[0]], {}, ""
-    return "", None, {}, f"its columns are {listed(table.columns, 20)}" if names else "it has no column of labels"
+    return "", None, {}, f"its columns are {listed(table.columns, 20)}" if repeat or hot else ""
 
 
 def _is_flag(cells: Column) -> bool:
@@ -139,11 +150,13 @@ def _is_flag(cells: Column) -> bool:
     return bool(values) and values <= _TRUE | _FALSE
 
 
-def _repeats(table: Table, name: str) -> bool:
-    """Tell whether a column has a few words that come again and again, as labels do. Measurements are not meant."""
+def _repeats(table: Table, name: str, *, numbers: bool) -> bool:
+    """Tell whether a column has a few values that come again and again, as labels do: words, or also whole numbers."""
     cells = [cell for cell in table.columns[name] if cell]
-    words = [cell for cell in set(cells) if not re.fullmatch(r"[-+.\deE]+", cell)]
-    return 1 < len(set(cells)) <= len(cells) / 2 and len(words) == len(set(cells))
+    allowed = r"[-+]?\d+(\.0)?" if numbers else "$^"
+    values = set(cells)
+    words = all(re.fullmatch(allowed, cell) or not re.fullmatch(r"[-+.\deE]+", cell) for cell in values)
+    return 1 < len(values) <= len(cells) / 2 and words
 
 
 def _same_in_words(table: Table, names: Collection[str]) -> str | None:

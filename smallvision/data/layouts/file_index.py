@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 from smallvision.data.layouts.tables import Column, Table
+from smallvision.data.sources.picture_files import has_picture_suffix
 
 
 class FileIndex:
@@ -21,9 +23,9 @@ class FileIndex:
         self._folders: set[str] = set()
         for path in subsets:
             pure = PurePosixPath(path)
-            parts = tuple(part.casefold() for part in pure.parts)
+            parts = tuple(map(_plain, pure.parts))
             self._folders.update(parts[:-1])
-            for name in {pure.name.casefold(), pure.stem.casefold()}:
+            for name in {_plain(pure.name), _plain(pure.stem)}:
                 self._by_name[name].append((path, parts[:-1]))
 
     def subset(self, path: str) -> str | None:
@@ -38,15 +40,25 @@ class FileIndex:
         """Return the path of the picture that a cell means; None if there is none, or if several fit equally well.
 
         Those win whose folders end like those in the cell, then those below the folder of the table, then those in the
-        folders of its subset. Upper and lower case are the same unless both occur.
+        folders of its subset. Upper and lower case are the same unless both occur, and so are `.png` and `.jpg`.
         """
+        found = self._all(cell, folder, subset)
+        return found[0] if len(found) == 1 else None
+
+    def is_ambiguous(self, cell: str, folder: PurePosixPath, subset: str | None) -> bool:
+        """Tell whether several pictures fit a cell equally well."""
+        return len(self._all(cell, folder, subset)) > 1
+
+    def _all(self, cell: str, folder: PurePosixPath, subset: str | None) -> list[str]:
         pure = PurePosixPath(cell.replace("\\", "/"))
-        found = self._by_name.get(pure.name.casefold(), [])
-        wanted = tuple(part.casefold() for part in pure.parts[:-1] if part not in (".", "/"))
+        found = self._by_name.get(_plain(pure.name), [])
+        if not found and has_picture_suffix(pure):
+            found = self._by_name.get(_plain(pure.stem), [])
+        wanted = tuple(_plain(part) for part in pure.parts[:-1] if part not in (".", "/"))
         if found and wanted:
             ends = [_common_end(parts, wanted) for _, parts in found]
             if max(ends) == 0 and wanted[-1] in self._folders:
-                return None  # train/1.jpg is not meant by test/1.jpg
+                return []  # train/1.jpg is not meant by test/1.jpg
             found = _best(found, ends)
         if len(found) > 1:
             found = _best(found, [PurePosixPath(path).is_relative_to(folder) for path, _ in found])
@@ -54,13 +66,18 @@ class FileIndex:
             found = _best(found, [self._subsets[path] == subset for path, _ in found])
         if len(found) > 1:
             found = _best(found, [PurePosixPath(path).name == pure.name for path, _ in found])
-        return found[0][0] if len(found) == 1 else None
+        return [path for path, _ in found]
 
     def column(self, table: Table, cells: Column, subsets: Sequence[str | None]) -> list[str | None]:
         """Return the picture that each cell of a column means."""
         return [
             self.find(cell, table.folder, subset) if cell else None for cell, subset in zip(cells, subsets, strict=True)
         ]
+
+
+def _plain(name: str) -> str:
+    """Return the form of a name that is the same in small and capital letters, and however its accents are encoded."""
+    return normalize("NFC", name).casefold()
 
 
 def _common_end(parts: Sequence[str], wanted: Sequence[str]) -> int:

@@ -4,16 +4,14 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from smallvision.data.layouts.places import MASKS, Place
+from smallvision.data.layouts.places import Place
 from smallvision.data.layouts.words import (
+    cannot_be_classes,
     could_be_classes,
     is_annotation,
-    is_date,
     is_generic,
-    is_magnification,
     is_unlabelled,
     listed,
-    series_among,
 )
 
 
@@ -76,25 +74,19 @@ def read_folders(places: Sequence[Place], *, literal: bool = False) -> FolderRea
         return None
     words = [depth for depth in levels if len(could_be_classes(_names(places, depth))) > 1]
     top = levels[0]
-    if words and _cannot_be_classes(_names(places, top)) and _is_shared(places, top, words[0]):
+    if words and cannot_be_classes(_names(places, top)) and _is_shared(places, top, words[0]):
         top = words[0]
     # If there are no words, numbers below other numbers may be the classes if they come back: 8863/0, 8863/1, 8914/0.
     lower = words or [
         depth
         for depth in levels
-        if not _cannot_be_classes(_names(places, depth)) and depth > top and _is_shared(places, top, depth)
+        if not cannot_be_classes(_names(places, depth)) and depth > top and _is_shared(places, top, depth)
     ]
     return FolderReading(places, top, lower[-1] if lower and lower[-1] > top else None, notes)
 
 
 def _names(places: Sequence[Place], depth: int) -> set[str]:
     return {place.folders[depth] for place in places if len(place.folders) > depth and not place.beside}
-
-
-def _cannot_be_classes(names: Collection[str]) -> bool:
-    """Tell whether names are all dates, magnifications or counted ones. Plain numbers may be classes."""
-    counted = series_among(names)
-    return all(is_date(name) or is_magnification(name) or name in counted for name in names)
 
 
 def _is_shared(places: Sequence[Place], top: int, below: int) -> bool:
@@ -110,14 +102,13 @@ def _is_shared(places: Sequence[Place], top: int, below: int) -> bool:
 def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list[Place], list[str]]:
     """Take out the levels that have only one name, or only names that say that there are pictures (`images`).
 
-    Masks beside images take no part. A folder called like a container among folders of classes has no label.
+    A folder called like a container among folders of classes has no label.
     """
     places, notes, depth = list(places), [], 0
     while names := _names(places, depth):
         vague = {name for name in names if is_generic(name) or is_annotation(name)}
         if len(names) == 1 or names == vague:
-            masks = {name for name in names if is_annotation(name)}
-            places = [_without(place, depth, masks if masks != names else ()) for place in places]
+            places = [_without(place, depth) for place in places]
             continue
         loose = vague - {place.folders[depth] for place in places if len(place.folders) > depth + 1}
         unlabelled = {name for name in names if is_unlabelled(name)} | (loose if len(names - vague) > 1 else set())
@@ -131,11 +122,10 @@ def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list
     return places, notes
 
 
-def _without(place: Place, depth: int, masks: Collection[str]) -> Place:
+def _without(place: Place, depth: int) -> Place:
     if len(place.folders) <= depth or place.beside:
         return place
-    folders = place.folders[:depth] + place.folders[depth + 1 :]
-    return replace(place, folders=folders, left_out=MASKS if place.folders[depth] in masks else place.left_out)
+    return replace(place, folders=place.folders[:depth] + place.folders[depth + 1 :])
 
 
 def _set_aside(place: Place, depth: int, names: Collection[str]) -> Place:

@@ -8,7 +8,7 @@ from smallvision.core.errors import InputError
 from smallvision.data.layouts.folders import FolderReading
 from smallvision.data.layouts.names import stem_of
 from smallvision.data.layouts.rows import Grouping
-from smallvision.data.layouts.words import is_camera, is_date, listed
+from smallvision.data.layouts.words import is_camera, is_date, listed, subset_in
 
 STEMS = r"([^/]+?)[ ._(-]+\d+\)?(\.\w+)?$"
 
@@ -71,9 +71,13 @@ def suggest_groups(
             return Grouping(name, dict(groups))
     if _looks_grouped(folders, labels):
         return Grouping("folder", dict(folders))
-    stems = {path: stem for path in labels if (stem := stem_of(path)) and not (is_camera(stem) or is_date(stem))}
+    stems = {path: stem for path in labels if (stem := stem_of(path)) and _may_group(stem)}
     stems = {path: stem for path, stem in stems.items() if stem.casefold() != labels[path].casefold()}
     return Grouping(STEMS, stems) if _looks_grouped(stems, labels) else None
+
+
+def _may_group(stem: str) -> bool:
+    return not (is_camera(stem) or is_date(stem) or subset_in(stem))
 
 
 def _looks_grouped(groups: Mapping[str, str], labels: Mapping[str, str]) -> bool:

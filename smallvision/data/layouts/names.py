@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from smallvision.data.layouts.words import is_camera, is_date, series_among, words_of
+from smallvision.data.layouts.words import are_counted, is_camera, is_date, subset_in, words_of
 
 # The stem of a name, and the number that a dot, a line, a blank or a parenthesis divides from it.
 COUNTED = re.compile(r"(?P<stem>[^/]+?)[ ._(-]+\d+\)?(\.\w+)?")
@@ -36,7 +36,7 @@ def read_names(paths: Sequence[str], *, always: bool = False) -> dict[str, str] 
         stems = {path: stem for path, stem in stems.items() if not (is_camera(stem) or is_date(stem))}
         counts = Counter(stems.values())
         several = [stem for stem, count in counts.items() if count > 1]
-        if 2 * len(several) < len(counts) or len(series_among(counts)) == len(counts) or len(several) < 2:
+        if 2 * len(several) < len(counts) or are_counted(counts) or len(several) < 2:
             return None
     return stems if len(set(stems.values())) > 1 else None
 
@@ -58,13 +58,15 @@ def are_the_books(labels: dict[str, str]) -> bool:
 def cross_the_folders(names: dict[str, str], folders: dict[str, str]) -> bool:
     """Tell whether each folder holds pictures of several labels, so that names and folders say different things.
 
+    Only words count: numbers in names are those of patients or scenes, and a subset's name says nothing of the label.
+
     Args:
         names: the labels that names give.
         folders: the labels that folders give.
     """
     inside: dict[str, set[str]] = defaultdict(set)
     for path, label in names.items():
-        if path in folders:
+        if path in folders and not re.search(r"\d", label) and not subset_in(label):
             inside[folders[path]].add(label)
     sets = list(inside.values())
     return len(sets) > 1 and len(set.intersection(*sets)) > 1

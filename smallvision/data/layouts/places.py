@@ -1,13 +1,17 @@
 """Where pictures lie: which of their folders name a subset, and which are left to name a class."""
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from smallvision.data.layouts.words import GENERIC, is_annotation, is_unlabelled, subset_in, words_of
+from smallvision.data.layouts.words import GENERIC, is_annotation, is_generic, is_unlabelled, subset_in, words_of
 
-MASKS = "in a folder of masks or annotations"
+MASKS = "a mask or another annotation"
+_MASK_NAME = re.compile(
+    r"(?P<picture>.+?)[ ._-]*(mask|seg|segmentation|gt|groundtruth|trimap|annotation)s?([ ._-]?\d+)?"
+)
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,35 @@ class Place:
         subset: the subset that another folder names, if any.
         beside: whether it lies beside the folders of the subsets, or in a folder that says that it has no label. It
             then has a label only if a folder of it is called like a class.
-        left_out: why it takes no part, if it does not.
     """
 
     path: str
     folders: tuple[str, ...]
     subset: str | None = None
     beside: bool = False
-    left_out: str | None = None
+
+
+def find_masks(paths: Sequence[str]) -> set[str]:
+    """Return those of some pictures that are masks or other annotations, by their names or those of their folders.
+
+    A folder of masks stands beside one of images or of a subset: `mask` may be a class among others. A file has the
+    name of a picture in the same folder with a word behind it: `benign (1)_mask.png`.
+    """
+    stems = {(str(pure.parent), pure.stem) for pure in map(PurePosixPath, paths)}
+    found = set()
+    for path in paths:
+        pure = PurePosixPath(path)
+        match = _MASK_NAME.fullmatch(pure.stem)
+        if match and (str(pure.parent), match["picture"]) in stems:
+            found.add(path)
+    folders = {path: PurePosixPath(path).parts[:-1] for path in paths}
+    for depth in range(max(map(len, folders.values()), default=0)):
+        names = {parts[depth] for parts in folders.values() if len(parts) > depth}
+        masks = {name for name in names if is_annotation(name)}
+        others = names - masks
+        if masks and others and all(is_generic(name) or name in _subsets_among(others) for name in others):
+            found.update(path for path, parts in folders.items() if len(parts) > depth and parts[depth] in masks)
+    return found
 
 
 def places_of(paths: Sequence[str], *, literal: bool = False) -> list[Place]:
@@ -39,8 +64,11 @@ def places_of(paths: Sequence[str], *, literal: bool = False) -> list[Place]:
         paths: the pictures.
         literal: whether a folder beside those of classes is a class whatever its name, as `labels: top` asks for.
     """
-    places = [Place(path, PurePosixPath(path).parts[:-1]) for path in paths]
-    depth = 0
+    return _without_subsets([Place(path, PurePosixPath(path).parts[:-1]) for path in paths], 0, literal=literal)
+
+
+def _without_subsets(places: list[Place], depth: int, *, literal: bool) -> list[Place]:
+    """Take the folders of subsets out, from a level of folders downwards."""
     while any(len(place.folders) > depth for place in places if not place.beside):
         found = _take_out(places, depth, literal=literal)
         if found is None:
@@ -52,44 +80,68 @@ def places_of(paths: Sequence[str], *, literal: bool = False) -> list[Place]:
 
 def _take_out(places: Sequence[Place], depth: int, *, literal: bool) -> list[Place] | None:
     """Take the names on one level of folders out if they are those of subsets; None: they are not."""
+    level = [place for place in places if len(place.folders) > depth and not place.beside]
+    subsets = _subsets_among({place.folders[depth] for place in level})
+    parents = {place.folders[:depth] for place in level if place.folders[depth] in subsets}
     below: dict[str, set[str]] = defaultdict(set)
-    for place in places:
-        if len(place.folders) > depth and not place.beside:
+    for place in level:
+        if place.folders[:depth] in parents:
             below[place.folders[depth]].update(place.folders[depth + 1 : depth + 2])
-    subsets = _subsets_among(below)
-    unlabelled = {name for name in below if is_unlabelled(name) and len(below) > 1 and not literal}
+    unlabelled = {name for name in below if is_unlabelled(name) and not literal}
     names, others = set(subsets), below.keys() - subsets.keys() - unlabelled
     inside = set().union(*(below[name] for name in names))
     alike = {name for name in others if below[name] & inside}
+    loose = not any(below[name] for name in others)
+    wrapping = {place.folders[depth] for place in level if any(map(_is_subset, place.folders[depth + 1 :]))}
     if not names:
         taken: Collection[str] = ()
-    elif len(set(subsets.values())) > 1 or not others or alike or (len(inside) > 1 and not _any_inside(below, others)):
+    elif others and others <= wrapping:  # test/ beside a folder that holds train/ and valid/
         taken = names | others
+    elif len(set(subsets.values())) > 1 or not others or alike or (len(inside) > 1 and loose):
+        taken = names | alike
+        unlabelled |= others - alike
     elif inside & others:  # cat/, dog/ and test/cat/, test/dog/
         taken = names
     elif inside or literal or set(subsets.values()) == {"train"}:  # a class may be called so: train/, plane/ and car/
         taken = ()
     else:  # pictures in test/ beside cat/ and dog/
-        taken, unlabelled, subsets = names, unlabelled | names, {}
+        taken, unlabelled = (), unlabelled | names
     if not taken and not unlabelled:
         return None
-    return [
-        _without(place, depth, subsets, taken, unlabelled | ({*others} - alike if others & {*taken} else set()))
+    found = [
+        _without(place, depth, subsets, taken, unlabelled) if place.folders[:depth] in parents else place
         for place in places
     ]
+    return _unpacked_beside(found, depth, literal=literal)
 
 
-def _any_inside(below: dict[str, set[str]], names: Collection[str]) -> bool:
-    return any(below[name] for name in names)
+def _unpacked_beside(places: Sequence[Place], depth: int, *, literal: bool) -> list[Place]:
+    """Find the subsets in folders that lie beside those of subsets, as where an archive was packed a second time."""
+    aside = [place for place in places if place.beside and len(place.folders) > depth + 1]
+    again = _without_subsets(
+        [replace(place, beside=False, folders=place.folders[depth + 1 :]) for place in aside], 0, literal=literal
+    )
+    found = {
+        place.path: replace(place, folders=old.folders[:depth] + place.folders)
+        for old, place in zip(aside, again, strict=True)
+        if place.subset
+    }
+    return [found.get(place.path, place) for place in places]
+
+
+def _is_subset(name: str) -> bool:
+    return name in _subsets_among([name])
 
 
 def _subsets_among(names: Collection[str]) -> dict[str, str]:
     """Return those names of a level that are a subset's, with the subset.
 
     Other words in a name are no hindrance if they mean nothing (`test_images`), or if another name has the same ones
-    (`flowers_train` and `flowers_test`, or `rps` and `rps-test-set`).
+    (`flowers_train` and `flowers_test`, or `rps` and `rps-test-set`). Beside `invalid`, `valid` is no subset.
     """
     found = {name: pair for name in names if (pair := subset_in(name))}
+    if any("invalid" in words_of(name) for name in names):
+        found = {name: pair for name, pair in found.items() if "valid" not in words_of(name)}
     rests = {name: tuple(word for word in rest if word not in GENERIC) for name, (_, rest) in found.items()}
     plain = {tuple(word for word in words_of(name) if word not in GENERIC) for name in names if name not in found}
     return {
@@ -102,18 +154,15 @@ def _subsets_among(names: Collection[str]) -> dict[str, str]:
 
 
 def _without(
-    place: Place, depth: int, subsets: dict[str, str], taken: Collection[str], beside: Collection[str]
+    place: Place, depth: int, subsets: Mapping[str, str], taken: Collection[str], beside: Collection[str]
 ) -> Place:
-    """Take one folder out of a place, and note what it said."""
+    """Take one folder out of a place, and note what it said. A folder beside those of subsets may name a class."""
     if len(place.folders) <= depth or place.beside:
-        return place
+        return place  # it lies loose in a folder above, or was set aside before
     name = place.folders[depth]
-    if name not in taken and name not in beside:
+    if name in beside:
+        return replace(place, beside=True)
+    if name not in taken:
         return place
-    return replace(
-        place,
-        folders=place.folders[:depth] + place.folders[depth + 1 :],
-        subset=subsets.get(name, place.subset),
-        beside=name in beside,
-        left_out=MASKS if name in beside and is_annotation(name) else None,
-    )
+    folders = place.folders[:depth] + place.folders[depth + 1 :]
+    return replace(place, folders=folders, subset=subsets.get(name, place.subset))

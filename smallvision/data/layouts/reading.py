@@ -9,10 +9,10 @@ from smallvision.core.errors import InputError
 from smallvision.data.layouts.folders import FolderReading, read_folders
 from smallvision.data.layouts.groups import folder_groups, group_pictures, suggest_groups
 from smallvision.data.layouts.names import are_the_books, cross_the_folders, read_names
-from smallvision.data.layouts.places import Place, places_of
+from smallvision.data.layouts.places import MASKS, Place, find_masks, places_of
 from smallvision.data.layouts.rows import Reading, Row
 from smallvision.data.layouts.table_labels import TableReading, read_tables
-from smallvision.data.layouts.words import listed, series_among
+from smallvision.data.layouts.words import cannot_be_classes, is_leftover, listed
 from smallvision.data.sources.files import SourceFiles
 
 MAX_CLASS_NAME = 200  # bytes; a class becomes a folder, and file systems allow 255
@@ -42,31 +42,42 @@ def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = No
             both, and the line of params.yaml that decides.
     """
     literal = labels == "top"
-    places = places_of(files.pictures, literal=literal)
-    folders = read_folders([place for place in places if not place.left_out], literal=literal)
+    order = {path: number for number, path in enumerate(files.pictures)}
+    masks = find_masks(files.pictures)
+    pictures = [path for path in files.pictures if path not in masks]
+    places = places_of(pictures, literal=literal)
+    folders = read_folders(places, literal=literal)
     tables = TableReading()
     if labels not in ("top", "parent", "name"):
         tables = read_tables(files, places, labels, group)
-    chosen = _decide(files, folders, tables, labels)
+    chosen = _decide(files.name, pictures, folders, tables, labels)
     _refuse_confusing(files.name, chosen.found)
     around = folder_groups(folders, chosen.depth)
     groups = group_pictures(group, files.pictures, around, tables.groups) if group else {}
-    masks = {place.path: place.left_out for place in folders.places if place.left_out} if folders else {}
     rows = [
         Row(
             path=place.path,
             label=chosen.found.get(place.path),
             subset=(tables.subsets.get(place.path) or place.subset) if subsets == "given" else None,
             group=groups.get(place.path),
-            left_out=place.left_out or masks.get(place.path) or tables.left_out.get(place.path),
+            left_out=tables.left_out.get(place.path),
         )
         for place in places
     ]
+    rows += [Row(path, label=None, left_out=MASKS) for path in masks]
+    rows.sort(key=lambda row: order[row.path])
     unused = [f"not used: {doubt}" for doubt in tables.doubts]
+    if tables.unread:
+        unused.append(f"not used: {listed(tables.unread, 3)}: no column names a picture, or it is a spreadsheet")
     notes = [*tables.notes, *unused, *(folders.notes if folders and chosen.depth is not None else [])]
-    counted = series_among(set(chosen.found.values())) if chosen.depth is not None else set()
-    if counted and counted == set(chosen.found.values()):
-        notes.append(f"the classes are counted ({listed(counted, 3)}); if they are none, see `labels` in params.yaml")
+    classes = set(chosen.found.values())
+    if chosen.depth is not None and cannot_be_classes(classes):
+        notes.append(f"{listed(classes, 3)} are the classes; if they are none, see `labels` in params.yaml")
+    notes += [
+        f"{name}: a class, by its folder; to leave it out, list the others in `classes`"
+        for name in classes
+        if is_leftover(name)
+    ]
     return Reading(
         reader=chosen.reader,
         books=_is_the_books(places, chosen),
@@ -76,34 +87,38 @@ def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = No
     )
 
 
-def _decide(files: SourceFiles, folders: FolderReading | None, tables: TableReading, labels: str) -> _Labels:
+def _decide(
+    name: str, pictures: Sequence[str], folders: FolderReading | None, tables: TableReading, labels: str
+) -> _Labels:
     """Decide where labels come from."""
     if labels in ("top", "parent", "name"):
-        return _as_asked(files, folders, labels)
-    names = read_names(files.pictures)
+        return _as_asked(name, pictures, folders, labels)
+    names = read_names(pictures)
     if tables.names:
         if labels == "auto" and folders and folders.plain:
-            _refuse_contradiction(files.name, folders, tables)
+            _refuse_contradiction(name, folders, tables)
         return _Labels(f"the table {' and '.join(tables.names)}", tables.labels)
     if folders and (folders.other is not None or folders.plain):
-        return _sure_folders(files.name, folders, names)
+        return _sure_folders(name, folders, names)
     if names:
         return _by_names(names)
     if tables.doubts:
-        raise InputError(f"{files.name}: no labels: {tables.doubts[0]}")
+        raise InputError(f"{name}: no labels: {tables.doubts[0]}")
+    if tables.unread and not folders:
+        raise _no_labels(name, pictures, f"no labels, and {listed(tables.unread, 3)} names no pictures")
     if not folders:
-        raise _no_labels(files, "no labels")
+        raise _no_labels(name, pictures, "no labels")
     return _by_folders(folders, folders.depth)
 
 
-def _as_asked(files: SourceFiles, folders: FolderReading | None, labels: str) -> _Labels:
+def _as_asked(name: str, pictures: Sequence[str], folders: FolderReading | None, labels: str) -> _Labels:
     """Take the labels from where the parameter says."""
     if labels == "name":
-        if names := read_names(files.pictures, always=True):
+        if names := read_names(pictures, always=True):
             return _by_names(names)
-        raise _no_labels(files, "labels: name: no file is called like cat.0.jpg, cat_0.jpg or cat (0).jpg")
+        raise _no_labels(name, pictures, "labels: name: no file is called like cat.0.jpg, cat_0.jpg or cat (0).jpg")
     if not folders:
-        raise _no_labels(files, f"labels: {labels}: no level of folders has more than one name")
+        raise _no_labels(name, pictures, f"labels: {labels}: no level of folders has more than one name")
     return _by_folders(folders, folders.depth if labels == "top" or folders.other is None else folders.other)
 
 
@@ -142,10 +157,11 @@ def _two_readings(name: str, readings: Mapping[str, set[str]]) -> InputError:
     return InputError(f"{name}: the classes may be {shown}; set `labels` in params.yaml to decide")
 
 
-def _no_labels(files: SourceFiles, what: str) -> InputError:
+def _no_labels(name: str, pictures: Sequence[str], what: str) -> InputError:
+    such_as = f" such as {listed(pictures[:2])}" if pictures else ""
     return InputError(
-        f"{files.name}: {what}; expected class/picture.jpg, cat.0.jpg, or a table of files and labels; "
-        f"found {len(files.pictures)} pictures such as {listed(files.pictures[:2])}"
+        f"{name}: {what}; expected class/picture.jpg, cat.0.jpg, or a table of files and labels; "
+        f"found {len(pictures)} pictures{such_as}"
     )
 
 

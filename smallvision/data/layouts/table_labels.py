@@ -8,7 +8,7 @@ from smallvision.core.errors import InputError
 from smallvision.data.layouts.columns import Roles, find_roles
 from smallvision.data.layouts.file_index import FileIndex
 from smallvision.data.layouts.places import Place
-from smallvision.data.layouts.tables import SUFFIXES, Table, parse_table
+from smallvision.data.layouts.tables import SHEETS, SUFFIXES, Table, parse_table
 from smallvision.data.layouts.words import listed, subset_in, words_of
 from smallvision.data.sources.files import SourceFiles
 
@@ -28,6 +28,7 @@ class TableReading:
         groups: for each column, the group of each picture.
         notes: lines for the owner of the pictures.
         doubts: why a table was not used although it may be the right one, with the remedy.
+        unread: tables that name no picture, and spreadsheets.
     """
 
     names: list[str] = field(default_factory=list)
@@ -37,6 +38,7 @@ class TableReading:
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 def read_tables(files: SourceFiles, places: Sequence[Place], labels: str, group: str | None) -> TableReading:
@@ -66,12 +68,14 @@ def read_tables(files: SourceFiles, places: Sequence[Place], labels: str, group:
             continue
         subset = _subset_of(path)
         roles = find_roles(table, index, subset, column or None)
-        if roles is None or roles.labels is None:
-            if labels != "auto":
-                raise InputError(_why_not(files, table, roles))
-            if roles:
-                reading.doubts.append(_why_not(files, table, roles))
+        if labels != "auto" and (roles is None or roles.labels is None):
+            raise InputError(_why_not(files, table, roles))
+        if roles is None:
+            _refuse_same_names(files, table, index, subset)
+            reading.unread.append(path)
             continue
+        if roles.doubt:
+            reading.doubts.append(_why_not(files, table, roles))
         _add(reading, table, roles, group, index)
     return reading
 
@@ -96,6 +100,7 @@ def _named(files: SourceFiles, name: str) -> str:
 def _candidates(files: SourceFiles, reading: TableReading) -> list[str]:
     """Return the tables that may hold labels. One to be handed in at Kaggle has labels that mean nothing."""
     tables = [path for path in files.others if path.lower().endswith(SUFFIXES)]
+    reading.unread += [path for path in files.others if path.lower().endswith(SHEETS)]
     meant = [path for path in tables if "submission" not in words_of(PurePosixPath(path).stem)]
     large = [path for path in meant if files.size(path) > MAX_BYTES]
     if len(meant) > MAX_TABLES or large:
@@ -130,31 +135,45 @@ def _why_not(files: SourceFiles, table: Table, roles: Roles | None) -> str:
             f"{table.path}: no column names the pictures of {files.name} (such as {listed(files.pictures[:2])}); "
             f"its columns are {listed(table.columns, 20)}"
         )
-    return f"{table.path} names pictures, but {roles.doubt}; `labels: {table.path}:COLUMN` in params.yaml names one"
+    doubt = roles.doubt or "it has no column of labels"
+    return f"{table.path} names pictures, but {doubt}; `labels: {table.path}:COLUMN` in params.yaml names one"
+
+
+def _refuse_same_names(files: SourceFiles, table: Table, index: FileIndex, subset: str | None) -> None:
+    """Refuse a table whose rows fit pictures in several folders, because nobody can tell which are meant."""
+    for column in table.columns.values():
+        cells = [cell for cell in column if cell]
+        several = [cell for cell in cells if index.is_ambiguous(cell, table.folder, subset)]
+        if 2 * len(set(several)) > max(len(cells), 2):
+            raise InputError(
+                f"{files.name}: {table.path} names {several[0]}, which is in several folders; write the folders into "
+                "the table, or set `labels: top` in params.yaml to take the labels from the folders"
+            )
 
 
 def _add(reading: TableReading, table: Table, roles: Roles, group: str | None, index: FileIndex) -> None:
     """Add what a table says of each picture."""
-    missing, unlike = [], []
+    missing = [row for row, path in enumerate(roles.paths) if path is None]
+    unlike: list[str] = []
     for row, path in enumerate(roles.paths):
         if path is None:
-            missing.append(row)
             continue
-        label = (roles.labels or ())[row]
+        label = roles.labels[row] if roles.labels else None
         if row in roles.several:
             reading.left_out[path] = f"several labels in {table.path}"
         elif label is not None and reading.labels.setdefault(path, label) != label:
             unlike.append(path)
         if (subset := roles.subsets[row]) and (roles.by_column or not index.subset(path)):
             reading.subsets[path] = subset
-        for name in {*roles.groups, group} & {*table.columns}:
-            if value := table.columns[str(name)][row]:
-                reading.groups.setdefault(str(name), {})[path] = value
+    for name in {*roles.groups, group} & {*table.columns}:
+        cells = zip(roles.paths, table.columns[str(name)], strict=True)
+        reading.groups.setdefault(str(name), {}).update({path: cell for path, cell in cells if path and cell})
     _refuse_other_labels(reading, table, unlike)
     for path in unlike:
         del reading.labels[path]
         reading.left_out[path] = f"different labels in {table.path}"
-    reading.names.append(f"{table.path}, column {roles.label}")
+    if roles.labels is not None:
+        reading.names.append(f"{table.path}, column {roles.label}")
     if missing:
         reading.notes.append(
             f"{table.path}: {len(missing)} of {len(table)} rows name no picture ({_cells(table, missing)})"

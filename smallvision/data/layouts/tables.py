@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from smallvision.core.errors import InputError, printable
 
+SHEETS = (".xlsx", ".xls", ".ods")  # spreadsheets, which are not read
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _DELIMITERS = ",;\t|"
 _EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "<na>"))
@@ -91,7 +92,7 @@ def _delimited(path: str, text: str, delimiters: str) -> dict[str, list[object]]
 
 
 def _delimiter(text: str, delimiters: str) -> str:
-    """Return the delimiter that divides the first row into most cells, if at least half of the next rows have as many."""
+    """Return the delimiter that divides the first row into most cells, and most of the next rows into as many."""
     start = "".join(text.splitlines(keepends=True)[:100])
 
     def cells(delimiter: str) -> int:

@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 _SUBSETS = {
     "train": "train", "training": "train",
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
+    "eval": "validation", "evaluation": "validation",
+    "test": "test", "testing": "test", "holdout": "test",
 }  # fmt: skip
 # Words of names that say that there are pictures, but not what they show.
 GENERIC = frozenset(
@@ -21,6 +23,7 @@ _ANNOTATIONS = frozenset(
     "annotation annotations annot mask masks label labels segmentation segmentations trimap trimaps groundtruth gt "
     "ground truth bbox bboxes boxes xml depth".split()
 )
+_OF_ANNOTATIONS = frozenset("class classes object objects instance instances semantic".split())
 _UNLABELLED = frozenset("unlabelled unlabeled unlabel unsup pred predict prediction predictions inference".split())
 # Names that people give to a folder of what they have not sorted yet. They may be classes all the same.
 _LEFTOVERS = frozenset(
@@ -30,21 +33,24 @@ _LEFTOVERS = frozenset(
 # Words that cameras, telephones and programs give to files.
 CAMERA = frozenset(
     "img dsc dscn dscf dcim image photo picture pic pxl mvimg vid video frame scan screenshot screen shot whatsapp wa "
-    "snap snapshot capture cam camera untitled download file gopr imag sam cimg pict p at am pm".split()
+    "snap snapshot capture cam camera untitled download file gopr imag sam cimg pict p at am pm whats app hdr "
+    "pano copy edited telegram signal".split()
 )
 _ATTACHED = re.compile(r"(train|training|val|valid|validation|test|testing)(set|data|images|imgs|img)")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _DATE = re.compile(r"(19|20)\d\d(\D?\d\d?){0,5}|\d\d?[-_.]\d\d?[-_.]\d{2,4}")
 _MAGNIFICATION = re.compile(r"x?\d+x?", re.IGNORECASE)
+_DATE_INSIDE = re.compile(r"(?<!\d)(19|20)\d\d[-_.]?(0\d|1[0-2])[-_.]?[0-3]\d")
 _SYNSET = re.compile(r"n\d{8}")  # WordNet's numbers, by which ImageNet names its classes
 
 
 def words_of(name: str) -> list[str]:
     """Return the words of a name in lower case: `TrainImages_2` has the words `train` and `images`."""
-    parts = re.sub(r"([^\W\d_A-Z])([A-Z])", r"\1 \2", name)
+    parts = re.sub(r"([^\W\d_A-Z])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", name)
     return re.findall(r"[^\W\d_]+", parts.lower())
 
 
+@lru_cache(maxsize=10_000)
 def subset_in(name: str) -> tuple[str, tuple[str, ...]] | None:
     """Find the name of a subset in the name of a folder, a file or a table.
 
@@ -72,7 +78,8 @@ def is_generic(name: str) -> bool:
 def is_annotation(name: str) -> bool:
     """Tell whether a folder is named after masks or other annotations of pictures."""
     words = words_of(name)
-    return any(word in _ANNOTATIONS for word in words) and all(word in _ANNOTATIONS | GENERIC for word in words)
+    allowed = _ANNOTATIONS | _OF_ANNOTATIONS | GENERIC
+    return any(word in _ANNOTATIONS for word in words) and all(word in allowed for word in words)
 
 
 def is_unlabelled(name: str) -> bool:
@@ -88,9 +95,9 @@ def is_leftover(name: str) -> bool:
 
 
 def is_camera(name: str) -> bool:
-    """Tell whether the beginning of a file's name is the camera's or a program's: `IMG`, `WhatsApp Image`."""
-    words = words_of(name)
-    return all(word in CAMERA or word in GENERIC for word in words)  # a name without letters, too
+    """Tell whether the beginning of a file's name is a camera's or a program's: `IMG`, `WhatsApp Image 2021-05-03`."""
+    words = words_of(name)  # a name without letters has none
+    return all(word in CAMERA or word in GENERIC for word in words) or bool(_DATE_INSIDE.search(name))
 
 
 def is_number(name: str) -> bool:
@@ -113,6 +120,18 @@ def series_among(names: Iterable[str]) -> set[str]:
     stems = {name: re.sub(r"[\s_.(-]*\d+\)?$", "", name) for name in names if not _SYNSET.fullmatch(name)}
     counted = Counter(stem for name, stem in stems.items() if stem not in ("", name))
     return {name for name, stem in stems.items() if counted[stem] > 1}
+
+
+def are_counted(names: Collection[str]) -> bool:
+    """Tell whether names are mostly the same without their digits, as `person1_bacteria` and `person2_bacteria` are."""
+    plain = {name if _SYNSET.fullmatch(name) else re.sub(r"\d+", "", name) for name in names}
+    return 2 * len(plain) <= len(names)
+
+
+def cannot_be_classes(names: Collection[str]) -> bool:
+    """Tell whether names are all dates, magnifications or counted ones. Plain numbers may be classes."""
+    counted = series_among(names)
+    return all(is_date(name) or is_magnification(name) or name in counted for name in names)
 
 
 def could_be_classes(names: Iterable[str]) -> set[str]:
