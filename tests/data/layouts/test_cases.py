@@ -68,10 +68,16 @@ def groups_of(reading: Reading) -> set[frozenset[str]]:
 
 
 @each(READ)
-def test_every_picture_has_its_label_and_its_subset(case):
+def test_every_picture_has_its_label_and_its_subset_in_natural_order(case):
     reading = read_unless_refused(case)
-    found = differences(case, reading) if reading else []
+    if reading is None:
+        return
+    found = differences(case, reading)
     assert not found, f"{len(found)} differences: " + "; ".join(found[:SHOWN])
+    assert [row.path for row in reading.rows] == list(case.files.pictures)
+    assert {row.subset for row in reading.rows} <= SUBSETS
+    assert all(row.label is None or row.label.strip() for row in reading.rows)
+    assert not any("\n" in note for note in reading.notes)
 
 
 @each([case for case in SURE if case.refused])
@@ -101,6 +107,7 @@ def test_groups_are_as_asked(case):
     assert groups_of(read(case)) == expected_groups(case)
 
 
+@pytest.mark.slow
 @each([case for case in READ if not case.group])
 def test_the_key_that_is_offered_gives_the_groups_that_are_offered(case):
     reading = read_unless_refused(case)
@@ -125,17 +132,7 @@ def test_the_owner_is_told_what_was_read(case):
         assert any(re.search(wanted, note) for note in reading.notes), reading.notes
 
 
-@each(READ)
-def test_every_picture_has_one_row_in_natural_order(case):
-    reading = read_unless_refused(case)
-    if reading is None:
-        return
-    assert [row.path for row in reading.rows] == list(case.files.pictures)
-    assert {row.subset for row in reading.rows} <= SUBSETS
-    assert all(row.label is None or row.label.strip() for row in reading.rows)
-    assert not any("\n" in note for note in reading.notes)
-
-
+@pytest.mark.slow
 @each(READ)
 def test_new_subsets_leave_labels_as_they_are(case):
     given = read_unless_refused(case)
