@@ -33,7 +33,20 @@ def write_pictures(folder: Path, counts: Mapping[str, int], width: int, height: 
                     path.write_bytes(originals[number])
                     first[number] = path
                 entries.append(entry)
-    write_manifest(folder / "manifest.json", Manifest("drawn", "", list(DRAWN), entries, [], [], [], []))
+    manifest = Manifest(
+        source="drawn",
+        archive_sha256="",
+        layout="names of the files",
+        given=[],
+        classes=list(DRAWN),
+        pictures=entries,
+        unlabelled=[],
+        rejected=[],
+        left_out=[],
+        duplicates=[],
+        conflicts=[],
+    )
+    write_manifest(folder / "manifest.json", manifest)
 
 
 def _draw(label: str, number: int, width: int, height: int) -> bytes:

@@ -83,6 +83,7 @@ def describe_values(schema: Schema) -> str:
         "string": "text",
         "boolean": "`true`, `false`",
         "null": "`null`",
+        "array": "list of names",
     }[schema["type"]]
     # If a type has a validator of its own, pydantic keeps the limits under its own names and not under JSON Schema's.
     for names, text in (

@@ -13,14 +13,17 @@ from smallvision.core.process import run
 # Each command is a module of `smallvision.commands`. The text stands here, so that listing them imports none of them.
 GROUPS = {
     "look at data": {
+        "look": "say what a folder or an archive of pictures holds",
         "review": "list likely label errors, duplicates and rejected pictures",
     },
     "train": {
+        "use": "write into params.yaml which pictures to train on",
         "find_lr": "suggest a learning rate for the recipe in params.yaml",
         "learning_curve": "measure how much more training pictures would help",
         "sweep": "search for better parameters, on this machine or a cluster",
     },
     "understand": {
+        "evaluate": "score the trained model on other labelled pictures",
         "compare": "compare two revisions: is one better, or was it luck?",
     },
     "use": {

@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from smallvision.core.errors import printable
 from smallvision.core.files import locked, replacing
 from smallvision.core.params_file import read_params
 from smallvision.core.process import run
 from smallvision.data.sources.fetching import fetch_archive
+from smallvision.data.sources.names import name_of
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -16,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     paths = parser.parse_args(arguments)
     params = read_params()
     with locked(paths.archive), replacing(paths.archive) as part:
-        fetch_archive(params.source, part)
+        contents = fetch_archive(params.source, part)
+    for line in contents.lines(name_of(params.source)):
+        print(printable(f"fetch: {line}"))
 
 
 if __name__ == "__main__":

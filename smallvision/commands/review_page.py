@@ -95,14 +95,19 @@ def _duplicates(folder: Path, manifest: Manifest) -> str:
     entries = {entry.source: entry for entry in manifest.pictures}
     groups = sorted(manifest.duplicates, key=lambda group: group not in manifest.conflicts)
     rows = [
-        '<div class="row group">\n'
-        + "".join(_figure(folder, entries[source], f"<b>{_text(entries[source].label)}</b>") for source in group)
-        + "</div>"
+        '<div class="row group">\n' + "".join(_copy(folder, entries.get(source), source) for source in group) + "</div>"
         for group in groups
     ]
     return f"<h2>Duplicates: {len(groups)} groups, {len(manifest.conflicts)} with different labels</h2>\n" + (
         f"<p>{DUPLICATES}</p>\n" + "\n".join(rows) if rows else "<p>None.</p>"
     )
+
+
+def _copy(folder: Path, entry: Entry | None, source: str) -> str:
+    """Show one of several copies. One that was left out, because it repeats a test picture, has no file to show."""
+    if entry is None:
+        return f"<figure><figcaption>{_text(source)}<br>left out</figcaption></figure>\n"
+    return _figure(folder, entry, f"<b>{_text(entry.label)}</b>")
 
 
 def _rejected(manifest: Manifest) -> str:

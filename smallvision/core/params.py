@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
-from smallvision.core.validators import as_layers, as_number, as_size, as_whole
+from smallvision.core.validators import as_classes, as_group, as_layers, as_number, as_size, as_whole
 
 Whole = Annotated[int, BeforeValidator(as_whole)]
 Size = Annotated[int | float, PlainValidator(as_size)]
@@ -15,6 +15,7 @@ BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
 LearningRate = Annotated[float, BeforeValidator(as_number), Field(gt=0)]
 Epochs = Annotated[Whole, Field(ge=1, le=100_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 
 
 class _Section(BaseModel):
@@ -28,11 +29,25 @@ class Split(_Section):
     each class. If the shares add up to less than 1, the rest of the pictures is not used. A picture is rejected if it
     does not decode or if one of its sides is under `min_side` pixels. If more than the share `max_rejected` of the
     pictures is rejected, something is wrong with the archive, and `split` refuses it.
+
+    Subsets that come with the pictures, as folders or as a column of a table, are kept with all their pictures, unless
+    `subsets` is `new`. The numbers then apply only to a subset that is missing, which is taken from the training
+    pictures. Copies of a picture are never in two subsets, and neither is a group: a patient, a scene, a burst.
+    `group` says what a group is: `folder` (the folders besides that of the class), a column of the table, or a regular
+    expression with one group in parentheses, whose text the paths of such pictures have in common, such as `^(.+)_`.
+
+    `order` says which pictures come first and go to training: `name` in the order of their names, `random` in an order
+    by `seed` and the bytes of each picture, so that names do not matter. `null` means `name` for Dogs vs. Cats and for
+    drawn pictures, as in the book, and `random` for all others.
     """
 
     train: Size
     validation: Size
     test: Size
+    subsets: Literal["given", "new"] = "given"
+    group: Annotated[str | None, BeforeValidator(as_group)] = None
+    order: Literal["name", "random"] | None = None
+    seed: Seed = 0
     min_side: Annotated[Whole, Field(ge=1, le=10_000)] = 8
     max_rejected: Share = 0.05
 
@@ -170,12 +185,19 @@ class Recipe(_Section):
 class Params(_Section):
     """The whole of `params.yaml`.
 
+    `labels` says where the label of a picture stands: in the `top` folder that has more than one name, in the `parent`
+    folder of the picture, in the `name` of its file (`cat.0.jpg`), or in a table that comes with the pictures, named by
+    its path and, after a colon, its column (`labels.csv:species`). `auto` finds out, and asks where two are possible.
+    With `classes`, pictures of all other classes are left out.
+
     With `train_limit`, only that many training pictures of each class are used, the first ones. The validation and test
     pictures stay the same, so that results can be compared.
     """
 
-    seed: Annotated[Whole, Field(ge=0, lt=2**32)]
+    seed: Seed
     source: Annotated[str, Field(min_length=1)]
+    labels: Annotated[str, Field(min_length=1)] = "auto"
+    classes: Annotated[list[str] | None, BeforeValidator(as_classes)] = None
     split: Split
     image_size: ImageSize
     recipe: str

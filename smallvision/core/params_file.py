@@ -12,6 +12,8 @@ from smallvision.core.errors import ParameterError, first_line
 from smallvision.core.params import Augment, Params, Recipe, Split
 from smallvision.core.validators import describe
 
+MAX_KNOWN = 40  # names in a message
+
 
 def read_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check the parameters.
@@ -50,8 +52,17 @@ def parse_params(text: str, path: Path) -> Params:
         more = f" ({len(others)} more wrong)" if others else ""
         raise ParameterError(f"{path}: {_explain(first)}{more}") from None
     if checked.recipe not in checked.recipes:
-        raise ParameterError(f"{path}: recipe: {_no_such(checked.recipe, checked.recipes)}")
+        raise ParameterError(f"{path}: recipe: {no_such(checked.recipe, checked.recipes)}")
     return checked
+
+
+def no_such(name: str, known: Iterable[str]) -> str:
+    """Say that there is no `name`, and which of the known names may be meant."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    more = f" and {len(names) - MAX_KNOWN} more" if len(names) > MAX_KNOWN else ""
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names[:MAX_KNOWN])}{more}"
+    return f"there is no {name!r}; {hint}"
 
 
 def _parse_yaml(text: str, path: Path) -> object:
@@ -73,7 +84,7 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{key}: the key is missing"
     if error["type"] == "extra_forbidden":
-        return f"{key}: {_no_such(last, _section_keys(section))}"
+        return f"{key}: {no_such(last, _section_keys(section))}"
     if error["type"] == "value_error":
         return f"{key}: {error['msg'].removeprefix('Value error, ')}"
     expected = error["msg"].removeprefix("Input should be ").replace("'", "")
@@ -84,10 +95,3 @@ def _section_keys(section: list[str]) -> Iterable[str]:
     if section[:1] == ["recipes"]:
         return Augment.model_fields if section[2:] == ["augment"] else Recipe.model_fields
     return Split.model_fields if section == ["split"] else Params.model_fields
-
-
-def _no_such(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-    return f"there is no {name!r}; {hint}"

@@ -30,6 +30,41 @@ def as_layers(value: object) -> object:
     return value
 
 
+def as_classes(value: object) -> object:
+    """Accept the names of at least two classes, or None. A name such as `2021` comes from the file as a number.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value is None:
+        return None
+    names = [_as_name(each) for each in value] if isinstance(value, list) else []
+    if len(set(names)) == len(names) > 1 and all(isinstance(name, str) and name for name in names):
+        return names
+    raise ValueError(f"expected null or a list of at least two different names, received {describe(value)}")
+
+
+def as_group(value: object) -> object:
+    """Accept what says which pictures belong together: None, a word, or a regular expression with exactly one group.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if value is None or (isinstance(value, str) and value and "(" not in value):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError(
+            f"expected null, folder, a column's name or a pattern with one group, received {describe(value)}"
+        )
+    try:
+        count = re.compile(value).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"no valid pattern ({error}), received {describe(value)}") from None
+    if count != 1:
+        raise ValueError(f"expected a pattern with exactly one group in parentheses, received {describe(value)}")
+    return value
+
+
 def as_size(value: object) -> object:
     """Accept the size of a subset: an int is a number of pictures per class, a float is a share.
 
@@ -43,6 +78,10 @@ def as_size(value: object) -> object:
         if 0 < value < 1:
             return float(value)
     raise ValueError(f"expected a number of pictures, or a share between 0 and 1, received {value!r}")
+
+
+def _as_name(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def describe(value: object) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from smallvision.core.errors import InputError, shorten
 from smallvision.core.files import sha256_of, write_csv, write_json
 from smallvision.data.pictures.loading import Pictures, own_errors
-from smallvision.data.pictures.manifest import Entry, Manifest, read_manifest
+from smallvision.data.pictures.manifest import Manifest, read_manifest
 from smallvision.evaluation import gallery
 from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.curves import Table, write_curves
@@ -53,7 +53,7 @@ def evaluate(models: Path, training: Path, folder: Path, metrics: Path, plots: P
         probabilities = predict_probabilities(network, pictures)
     answers = Answers(np.array(manifest.labels("test")), probabilities, facts.classes)
     scores = score(answers)
-    write_csv(plots / "predictions.csv", *prediction_table(entries, answers))
+    write_csv(plots / "predictions.csv", *prediction_table([(entry.path, entry.sha256) for entry in entries], answers))
     write_curves(plots, answers)
     draw_gallery(plots, answers, [entry.name for entry in entries], network, pictures)
     rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
@@ -83,14 +83,14 @@ def require_same_split(model: Path, facts: ModelFacts, folder: Path, manifest: M
         raise InputError(f"{folder}: no test pictures of {', '.join(sorted(missing))}; `dvc repro -f split` makes them")
 
 
-def prediction_table(entries: Sequence[Entry], answers: Answers) -> Table:
-    """Return the label and the probabilities of each picture."""
+def prediction_table(pictures: Sequence[tuple[str, str]], answers: Answers) -> Table:
+    """Return the label and the probabilities of each picture, which is given by its path and its SHA-256."""
     classes = answers.classes
     header = ["picture", "sha256", "actual", "predicted", *(f"p_{name}" for name in classes)]
     rows = [
-        (entry.path, entry.sha256[:12], classes[label], classes[predicted], *(f"{p:.6f}" for p in row))
-        for entry, label, predicted, row in zip(
-            entries, answers.labels, answers.predicted, answers.probabilities, strict=True
+        (path, sha256[:12], classes[label], classes[predicted], *(f"{p:.6f}" for p in row))
+        for (path, sha256), label, predicted, row in zip(
+            pictures, answers.labels, answers.predicted, answers.probabilities, strict=True
         )
     ]
     return Table(header, rows)

@@ -1,5 +1,6 @@
 """How good answers are, as single numbers."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,33 @@ def class_rows(answers: Answers) -> list[ClassRow]:
         ClassRow(name, int(n), float(r), None if np.isnan(p) else float(p), float(f))
         for name, n, r, p, f in zip(answers.classes, count, recall, precision, f1, strict=True)
     ]
+
+
+class RecallRow(NamedTuple):
+    """How many of the `pictures` of a class were found: `recall`, with its 95% Wilson interval `low` to `high`."""
+
+    name: str
+    pictures: int
+    recall: float
+    low: float
+    high: float
+
+
+def recall_rows(answers: Answers) -> list[RecallRow]:
+    """Return how many pictures of each class were found, for the classes that occur among the labels."""
+    rows = []
+    for index in np.unique(answers.labels).tolist():
+        right = answers.is_right[answers.labels == index]
+        low, high = wilson(int(right.sum()), len(right))
+        rows.append(RecallRow(answers.classes[index], len(right), float(right.mean()), low, high))
+    return rows
+
+
+def confused_pairs(answers: Answers) -> list[tuple[str, str, int]]:
+    """Return which class was taken for which other one and how often, the most frequent pair first."""
+    wrong = ~answers.is_right
+    counts = Counter(zip(answers.labels[wrong].tolist(), answers.predicted[wrong].tolist(), strict=True))
+    return [(answers.classes[actual], answers.classes[said], count) for (actual, said), count in counts.most_common()]
 
 
 def confidence_bins(confidence: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from smallvision.training.plan import resolve
 
 DIGITS = 3  # significant digits of a number that is drawn
 PARAMS = Path("params.yaml")
-SPLIT_ALREADY = ("source", "split")
+SPLIT_ALREADY = ("source", "labels", "classes", "split")
 # Why changing a key may have no effect.
 REASON = "its own lr, batch_size and image_size go before the general ones, and other recipes' keys say nothing"
 REASONS = {"precision": "a pretrained base computes in float32", "tensorboard": "it only draws what a training does"}

@@ -11,10 +11,11 @@ from PIL import Image
 
 from smallvision.commands.review_page import build_page
 from smallvision.core.files import sha256_of
-from smallvision.data.pictures.manifest import Entry, Manifest, Rejection
+from smallvision.data.pictures.manifest import Entry, Rejection
 from smallvision.evaluation.label_errors import Suspect
 from smallvision.models.facts import ModelFacts, write_facts
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
+from tests.data.pictures.helpers import make_manifest
 
 REVIEW = "smallvision.commands.review"
 FACTS = ModelFacts("baseline", "drawn", "", ["cat", "dog"], 46, {}, "0123456789abcdef", "")
@@ -29,7 +30,7 @@ def make_page(folder, entries, suspects=((), ()), top=3, **manifest):
         path = folder / each.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg(len(str(path)), width=500))
-    empty = Manifest("drawn", "", ["cat", "dog"], entries, [], [], [], [])
+    empty = make_manifest(["cat", "dog"], entries)
     return build_page(folder, replace(empty, **manifest), FACTS, *suspects, top)
 
 
@@ -72,6 +73,13 @@ def test_copies_with_different_labels_come_first(tmp_path):
     page = make_page(tmp_path, entries, duplicates=[pair, conflict], conflicts=[conflict])
     assert "Duplicates: 2 groups, 1 with different labels" in page
     assert [page.index(each.path) for each in entries[2:]] < [page.index(each.path) for each in entries[:2]]
+
+
+def test_a_copy_that_was_left_out_is_named(tmp_path):
+    kept = entry("1.jpg", subset="test")
+    page = make_page(tmp_path, [kept], duplicates=[[kept.source, "train/<2>.jpg"]])
+    assert "train/&lt;2&gt;.jpg<br>left out" in page
+    assert page.count("<img ") == 1
 
 
 def test_what_cannot_be_reviewed_is_refused(project: Project):

@@ -63,6 +63,14 @@ def test_a_split_is_counts_or_shares(tmp_path):
     assert sum(shares.split.sizes.values()) == pytest.approx(1)
 
 
+def test_classes_may_be_numbers_and_groups_a_word_or_a_pattern(tmp_path):
+    params = read(tmp_path, GOOD.replace("seed: 42", "seed: 42\nclasses: [2021, cat]\nlabels: labels.csv:kind"))
+    assert (params.classes, params.labels) == (["2021", "cat"], "labels.csv:kind")
+    for group in ("null", "folder", "patient id", "'^(.+)_'"):
+        split = read(tmp_path, GOOD.replace("test: 2,", f"test: 2, group: {group},")).split
+        assert split.group == (None if group == "null" else group.strip("'"))
+
+
 def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
     assert read(tmp_path, b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()) == read(tmp_path, GOOD)
 
@@ -133,6 +141,23 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(tmp_path):
         ("precision: float32", "precision: half", "precision: expected auto, float32 or bfloat16, received 'half'"),
         ("source: drawn", "source: ''", "source: expected"),
         ("source: drawn", "source: &a [*a]", "source"),
+        ("seed: 42", "seed: 42\nlabels: ''", "labels: expected"),
+        ("seed: 42", "seed: 42\nclasses: cat", "classes: expected null or a list of at least two different names, rec"),
+        ("seed: 42", "seed: 42\nclasses: [cat]", "two different names, received ['cat']"),
+        ("seed: 42", "seed: 42\nclasses: [1, '1']", "two different names, received [1, '1']"),
+        ("seed: 42", "seed: 42\nclasses: [cat, true]", "two different names, received ['cat', True]"),
+        ("test: 2,", "test: 2, subsets: old,", "split.subsets: expected given or new, received 'old'"),
+        ("test: 2,", "test: 2, order: size,", "split.order: expected name or random, received 'size'"),
+        ("test: 2,", "test: 2, seed: -1,", "split.seed: expected greater than or equal to 0, received -1"),
+        (
+            "test: 2,",
+            "test: 2, group: '',",
+            "split.group: expected null, folder, a column's name or a pattern with one",
+        ),
+        ("test: 2,", "test: 2, group: 3,", "split.group: expected null, folder, a column's name or a pattern with one"),
+        ("test: 2,", "test: 2, group: '(a',", "split.group: no valid pattern (missing ), unterminated subpattern"),
+        ("test: 2,", "test: 2, group: '(?:a)',", "pattern with exactly one group in parentheses, received '(?:a)'"),
+        ("test: 2,", "test: 2, group: '(a)(b)',", "pattern with exactly one group in parentheses, received '(a)(b)'"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(tmp_path, old, new, message):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallvision.core.errors import InputError
-from smallvision.data.sources.archives import open_pictures
+from smallvision.data.layouts.reading import read_layout
+from smallvision.data.sources.files import open_files
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, write_zip
 from tests.training.helpers import make_base
 
@@ -64,8 +65,9 @@ def test_odd_class_names_go_through_every_stage(project: Project):
 )
 def test_classes_that_are_one_folder_elsewhere_are_refused(tmp_path, one, other):
     members = {f"{one}/1.jpg": jpeg(1), f"{other}/2.jpg": jpeg(2), "dog/3.jpg": jpeg(3)}
-    with pytest.raises(InputError, match="rename one") as caught, open_pictures(write_zip(tmp_path / "a.zip", members)):
-        pass
+    path = write_zip(tmp_path / "a.zip", members)
+    with open_files(path) as files, pytest.raises(InputError, match="rename one") as caught:
+        read_layout(files)
     assert str(caught.value).isascii()  # only ASCII shows how the two names differ
 
 
@@ -78,21 +80,30 @@ def test_any_number_of_classes_is_shared_out(project: Project, count):
     write_zip(project.archive, class_folders(sizes))
     result = project.split()
     assert (result.returncode, result.stderr) == (0, "")
-    lines = result.stdout.splitlines()
-    assert len(lines) == 2
-    assert all(len(line) < 160 for line in lines)
+    sizes_line, *lines = result.stdout.splitlines()
+    assert sizes_line.startswith("split: pictures.zip: ")
+    assert "split: labels from folders" in lines
+    assert len(lines) == 3  # the third one says that the classes are counted
+    assert all(len(line) < 120 for line in lines)
     for number in (0, 1):
         path = project.pictures / "train" / f"class {number}"
         assert len(list(path.iterdir())) == [1, 2][number]
 
 
-def test_ready_made_subsets_are_pooled_and_shared_out_anew(project: Project):
+def test_ready_made_subsets_are_kept_unless_new_ones_are_asked_for(project: Project):
     members = {f"{subset}/{path}": data for subset in ("test", "train", "validation")
                for path, data in class_folders({"hen": 4, "owl": 2}).items()}  # fmt: skip
     members = {path: jpeg(number) for number, path in enumerate(members)}
     project.write_params(text=PARAMS.replace("train: 4, validation: 2, test: 2", SHARES))
     write_zip(project.archive, members)
     assert project.split().stdout.splitlines() == [
+        "split: pictures.zip: hen, owl: 6 train, 6 validation, 6 test",
+        "split: train/validation/test: hen 4/4/4, owl 2/2/2",
+        "split: labels from folders",
+        "split: validation and test come with the pictures",
+    ]
+    project.write_params(text=PARAMS.replace("train: 4, validation: 2, test: 2", f"{SHARES}, subsets: new"))
+    assert project.split().stdout.splitlines()[:2] == [
         "split: pictures.zip: hen, owl: 11 train, 4 validation, 3 test",
         "split: train/validation/test: hen 7/3/2, owl 4/1/1",
     ]
@@ -104,12 +115,12 @@ def test_classes_are_refused_exactly_if_two_are_alike(tmp_path_factory, labels):
         tmp_path_factory.getbasetemp() / "l.zip", {f"{label}/{n}.jpg": b"" for n, label in enumerate(labels)}
     )
     clash = {"a", "A"} <= set(labels) or {"ä", "a\u0308"} <= set(labels)
-    if clash:
-        with pytest.raises(InputError, match="rename one"), open_pictures(path):
-            pass
-    else:
-        with open_pictures(path) as archive:
-            assert list(archive.members) == sorted(labels)
+    with open_files(path) as files:
+        if clash:
+            with pytest.raises(InputError, match="rename one"):
+                read_layout(files)
+        else:
+            assert read_layout(files).classes == sorted(labels)
 
 
 BASE = "backbone: base.keras, units: 4"

@@ -10,7 +10,7 @@ from smallvision.data.layouts.names import stem_of
 from smallvision.data.layouts.rows import Grouping
 from smallvision.data.layouts.words import is_camera, is_date, listed, subset_in
 
-STEMS = r"([^/]+?)[ ._(-]+\d+\)?(\.\w+)?$"
+STEMS = r"([^/]+?)[ ._(-]+\d+\)?(?:\.\w+)?$"
 
 
 def folder_groups(folders: FolderReading | None, depth: int | None) -> dict[str, str]:

@@ -66,6 +66,17 @@ def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = No
     ]
     rows += [Row(path, label=None, left_out=MASKS) for path in masks]
     rows.sort(key=lambda row: order[row.path])
+    return Reading(
+        reader=chosen.reader,
+        books=_is_the_books(places, chosen),
+        rows=rows,
+        notes=_notes(folders, tables, chosen),
+        grouping=None if group else suggest_groups(chosen.found, around, tables.groups),
+    )
+
+
+def _notes(folders: FolderReading | None, tables: TableReading, chosen: _Labels) -> list[str]:
+    """Return what the owner of the pictures should read."""
     unused = [f"not used: {doubt}" for doubt in tables.doubts]
     if tables.unread:
         unused.append(f"not used: {listed(tables.unread, 3)}: no column names a picture, or it is a spreadsheet")
@@ -75,16 +86,10 @@ def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = No
         notes.append(f"{listed(classes, 3)} are the classes; if they are none, see `labels` in params.yaml")
     notes += [
         f"{name}: a class, by its folder; to leave it out, list the others in `classes`"
-        for name in classes
+        for name in sorted(classes)
         if is_leftover(name)
     ]
-    return Reading(
-        reader=chosen.reader,
-        books=_is_the_books(places, chosen),
-        rows=rows,
-        notes=notes,
-        grouping=None if group else suggest_groups(chosen.found, around, tables.groups),
-    )
+    return notes
 
 
 def _decide(

@@ -1,4 +1,4 @@
-"""The file `data/pictures/manifest.json`: where each picture went, and why others were rejected."""
+"""The file `data/pictures/manifest.json`: where each picture went, and why others take no part."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from smallvision.core.errors import InputError, first_problem
 from smallvision.core.files import write_json
 
 SUBSETS = ("train", "validation", "test")
+UNLABELLED = "unlabelled"  # the folder beside those of the subsets
 _CHECKED = ConfigDict(strict=True, extra="forbid")
 
 
@@ -33,8 +34,23 @@ class Entry:
 
 
 @dataclass(frozen=True, config=_CHECKED)
+class Unlabelled:
+    """One picture without a label: its file name, its path in the archive, its hash, and its format by content."""
+
+    name: str
+    source: str
+    sha256: str
+    format: str
+
+    @property
+    def path(self) -> str:
+        """The path relative to the folder of the pictures."""
+        return f"{UNLABELLED}/{self.name}"
+
+
+@dataclass(frozen=True, config=_CHECKED)
 class Rejection:
-    """A picture that cannot be used: its path in the archive, and the reason."""
+    """A picture or another file that takes no part: its path in the archive, and the reason."""
 
     source: str
     reason: str
@@ -47,22 +63,29 @@ class Manifest:
     Attributes:
         source: the parameter `source`, or only the last part of it if it is a path or an address.
         archive_sha256: the SHA-256 of the archive.
+        layout: what the labels were read from, for people: `folders`, or `the table labels.csv`.
+        given: the subsets among `validation` and `test` that came with the pictures.
         classes: the names of the classes, in the order of the outputs of the network.
         pictures: the pictures that were used.
+        unlabelled: the pictures without a label, which no subset has.
         rejected: the pictures that cannot be used.
+        left_out: the pictures that could be used but take no part, and the files that are no pictures. Pictures beyond
+            the numbers of `split` are not listed.
         duplicates: groups of paths in the archive that show the same picture.
         conflicts: the groups of duplicates whose labels differ.
-        ignored: the paths of the files in the archive that are not pictures.
     """
 
     source: str
     archive_sha256: str
+    layout: str
+    given: Sequence[str]
     classes: Sequence[str]
     pictures: Sequence[Entry]
+    unlabelled: Sequence[Unlabelled]
     rejected: Sequence[Rejection]
+    left_out: Sequence[Rejection]
     duplicates: Sequence[Sequence[str]]
     conflicts: Sequence[Sequence[str]]
-    ignored: Sequence[str]
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:

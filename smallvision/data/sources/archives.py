@@ -1,30 +1,20 @@
-"""Zip archives of labelled pictures, read safely, whatever their layout.
-
-Three layouts are recognised by their content:
-
-- Kaggle: `train.zip` inside, or `train/cat.0.jpg`. The label stands in the name of the file, and every folder holds all
-  labels.
-- Class folders: `anything/cat/picture.jpg`. The label is the name of the folder.
-- PetImages: class folders named `Cat` and `Dog`, with stray files beside the pictures.
-"""
+"""Zip archives, read safely: what is in them, without any meaning."""
 
 import os
 import re
 import stat
 import tempfile
-import unicodedata
 import zipfile
 import zlib
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from smallvision.core.errors import InputError
 from smallvision.core.files import require_space
-from smallvision.data.sources.picture_files import has_picture_suffix, is_hidden
+from smallvision.data.sources.member_names import decode_names
+from smallvision.data.sources.picture_files import FIRST_BYTES, LeftOut, is_hidden, is_picture
 
 MAX_MEMBERS = 2_000_000
 MAX_PICTURE_BYTES = 200 * 2**20
@@ -32,95 +22,114 @@ MAX_PICTURE_BYTES = 200 * 2**20
 # shrink; the zeros that a zip bomb is made of shrink to a thousandth.
 MAX_RATIO = 100
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_KAGGLE_NAME = re.compile(r"(?P<label>[^.].*)\.\d+\.\w+")
 # The errors that `zipfile` and the decompressor raise on damaged bytes.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError)
 _ENCRYPTED = 0x1
 
 
-@dataclass(frozen=True)
-class Member:
-    """A picture in an archive, with its label and its path there."""
-
-    label: str
-    path: str
-    info: zipfile.ZipInfo
-
-    @property
-    def name(self) -> str:
-        """The name of the file without its folders."""
-        return PurePosixPath(self.path).name
+class DamageError(InputError):
+    """An archive is damaged at one of its files."""
 
 
-class PictureArchive:
-    """The pictures of an open archive.
+class Archive:
+    """The files of an open archive.
 
     Attributes:
-        members: for each label, in sorted order, its pictures in natural order (`cat.2` before `cat.10`).
-        ignored: the paths of the files that are not pictures.
+        name: how messages call the archive.
+        sizes: the size in bytes of each file that is not left out, unpacked, by its path.
+        left_out: the files that take no part.
+        notes: lines that the owner of the archive should read.
     """
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
-        self._archive = archive
-        self._name = name
-        files = [info for info in archive.infolist() if not info.is_dir()]
-        pictures = [info for info in files if _is_picture(info.filename)]
-        self.ignored = sorted(info.filename for info in files if not _is_picture(info.filename))
-        self.members = _by_label(pictures, name)
-
-    def read(self, member: Member) -> bytes:
-        """Return the bytes of a picture.
+        """List the members of `archive`, which `_open_zip` found to be safe.
 
         Raises:
-            InputError: the archive is damaged at this member.
+            InputError: two pictures have the same name.
         """
+        self.name = name
+        self.left_out: list[LeftOut] = []
+        self._archive = archive
+        self._infos: dict[str, zipfile.ZipInfo] = {}
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+        paths, self.notes = decode_names(infos)
+        for path, info in zip(paths, infos, strict=True):
+            if path != info.orig_filename:  # That one was checked before the archive was used.
+                _refuse_unsafe_name(path, name)
+            self._add(path, info)
+        self.sizes = {path: info.file_size for path, info in self._infos.items()}
+
+    def leave_out_beside(self, paths: Iterable[str], nested: str) -> None:
+        """Note the files that lie beside this archive, which is the file `nested` of an archive or a folder."""
+        reason = f"beside {PurePosixPath(nested).name}, which is read instead"
+        self.left_out += [LeftOut(path, reason) for path in paths if path != nested]
+
+    def read(self, path: str, count: int | None = None) -> bytes:
+        """Return the first `count` bytes of a file, by default all of them.
+
+        Raises:
+            DamageError: the archive is damaged at this file.
+        """
+        return self._read(self._infos[path], count)
+
+    def _read(self, info: zipfile.ZipInfo, count: int | None) -> bytes:
         try:
-            with self._archive.open(member.info) as source:
+            with self._archive.open(info) as source:
                 # Without a count, `read` would also unpack what lies beyond the size that was checked.
-                return source.read(member.info.file_size)
+                return source.read(info.file_size if count is None else count)
         except _DAMAGE as error:
-            raise InputError(f"{self._name} is damaged at {member.path}: {error}; get it again") from None
+            raise DamageError(f"{self.name} is damaged at {info.filename}: {error}; get it again") from None
+
+    def _add(self, path: str, info: zipfile.ZipInfo) -> None:
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind == stat.S_IFDIR:
+            return
+        if is_hidden(PurePosixPath(path)):
+            self.left_out.append(LeftOut(path, "hidden"))
+        elif kind not in (0, stat.S_IFREG):
+            reason = "a link, which an archive cannot follow" if kind == stat.S_IFLNK else "neither file nor folder"
+            self.left_out.append(LeftOut(path, reason))
+        elif (other := self._infos.get(path)) is None:
+            self._infos[path] = info
+        elif (other.file_size, other.CRC) == (info.file_size, info.CRC):
+            self.left_out.append(LeftOut(path, "listed a second time"))
+        elif self._is_picture(path, other) or self._is_picture(path, info):
+            raise InputError(f"{self.name} has 2 members named {path!r}; rename one of them")
+        else:  # Programs that unpack an archive leave the last one.
+            self._infos[path] = info
+            self.left_out.append(LeftOut(path, "listed again with other bytes, which are read instead"))
+
+    def _is_picture(self, path: str, info: zipfile.ZipInfo) -> bool:
+        return is_picture(PurePosixPath(path), lambda: self._read(info, FIRST_BYTES))
 
 
 @contextmanager
-def open_pictures(path: Path, name: str = "") -> Iterator[PictureArchive]:
-    """Open an archive in any of the layouts.
-
-    Args:
-        path: the archive.
-        name: how messages call it; by default the name of the file.
-
-    Raises:
-        InputError: it is not a zip archive, it is unsafe, or it has none of the layouts.
-    """
-    name = name or path.name
-    with ExitStack() as stack:
-        archive = stack.enter_context(_open_zip(path, name))
-        names = archive.namelist()
-        nested = next((n for n in names if PurePosixPath(n).name == "train.zip"), None)
-        if nested:
-            # It is copied out first, because seeking within a member reads it again from its start.
-            copy = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
-            require_space(path.parent, archive.getinfo(nested).file_size)
-            copy.writelines(_blocks(archive, nested, name))
-            archive, name = stack.enter_context(_open_zip(copy, f"{name}/{nested}")), f"{name}/{nested}"
-        yield PictureArchive(archive, name)
-
-
-def verify(path: Path, name: str) -> None:
-    """Read every picture of an archive to its end, so that damage is found now and not by a later stage.
+def open_archive(path: Path, name: str, nested: str = "") -> Iterator[Archive]:
+    """Open an archive, or the archive in it whose name without folders is `nested`, if there is one.
 
     Args:
         path: the archive.
         name: how messages call it.
+        nested: the name of an archive in it that is opened instead.
 
     Raises:
-        InputError: it cannot be used; the message names the archive and, if one is damaged, the member.
+        InputError: it is not a zip archive, it is unsafe, or two pictures in it have the same name.
     """
-    with open_pictures(path, name) as archive:
-        for members in archive.members.values():
-            for member in members:
-                archive.read(member)
+    with ExitStack() as stack:
+        outer = stack.enter_context(_open_zip(path, name))
+        inner = next(
+            (info for info in outer.infolist() if nested and PurePosixPath(info.filename).name == nested), None
+        )
+        if inner is None:
+            yield Archive(outer, name)
+            return
+        # It is copied out first, because seeking within a member reads it again from its start.
+        copy = stack.enter_context(_scratch_file(path.parent, inner.file_size))
+        copy.writelines(_blocks(outer, inner, name))
+        name = f"{name}/{inner.filename}"
+        archive = Archive(stack.enter_context(_open_zip(copy, name)), name)
+        archive.leave_out_beside((info.filename for info in outer.infolist() if not info.is_dir()), inner.filename)
+        yield archive
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -133,13 +142,35 @@ def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     return keys, name
 
 
-def _blocks(archive: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
+def is_unsafe(path: str) -> bool:
+    """Tell whether a path could lead out of the folder that it is relative to, on any system."""
+    parts = PurePosixPath(path).parts
+    return "\0" in path or "\\" in path or path.startswith("/") or ".." in parts or bool(re.match(r"[A-Za-z]:", path))
+
+
+def _refuse_unsafe_name(path: str, name: str) -> None:
+    if is_unsafe(path):
+        raise InputError(f"{name} has the unsafe member name {path!r}; pack it again with relative names and /")
+
+
+def _scratch_file(folder: Path, size: int) -> IO[bytes]:
+    """Return a file without a name for `size` bytes, in `folder` or, if nothing can be written there, elsewhere."""
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the caller closes it)
+    except OSError:
+        folder = Path(tempfile.gettempdir())
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the caller closes it)
+    require_space(folder, size)
+    return file
+
+
+def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Iterator[bytes]:
     try:
         with archive.open(member) as source:
             while block := source.read(2**20):
                 yield block
     except _DAMAGE as error:
-        raise InputError(f"{name} is damaged at {member}: {error}; get it again") from None
+        raise InputError(f"{name} is damaged at {member.filename}: {error}; get it again") from None
 
 
 def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
@@ -147,7 +178,9 @@ def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(file)
         packed = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
     except FileNotFoundError:
-        raise InputError(f"{file}: not found; `dvc repro fetch` makes it") from None
+        if name == "archive.zip":
+            raise InputError(f"{file}: not found; `dvc repro fetch` makes it") from None
+        raise InputError(f"{file}: not found; check the path") from None
     except PermissionError:  # It says nothing about the archive.
         raise
     except _DAMAGE as error:
@@ -165,63 +198,11 @@ def _refuse_unsafe(archive: zipfile.ZipFile, name: str, packed: int) -> None:
     if len(members) > MAX_MEMBERS:
         raise InputError(f"{name} has {len(members)} members, more than {MAX_MEMBERS}")
     for info in members:
-        raw = info.orig_filename
-        parts = PurePosixPath(raw).parts
-        if "\0" in raw or "\\" in raw or raw.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", raw):
-            raise InputError(f"{name} has the unsafe member name {raw!r}; pack it again with relative names and /")
+        _refuse_unsafe_name(info.orig_filename, name)
         if info.flag_bits & _ENCRYPTED:
             raise InputError(f"{name} is protected by a password; pack it again without one")
-        if _is_picture(raw) and info.file_size > MAX_PICTURE_BYTES:
-            raise InputError(f"{name}: {raw} would unpack to {info.file_size} bytes, which no picture needs")
         if info.compress_type not in METHODS:
-            raise InputError(f"{name}: {raw} is packed by an unusual method; pack it again with deflate")
+            raise InputError(f"{name}: {info.orig_filename} is packed by an unusual method; pack it again with deflate")
     unpacked = sum(info.file_size for info in members)
     if unpacked > max(MAX_PICTURE_BYTES, MAX_RATIO * packed):
         raise InputError(f"{name} has {packed} bytes and would unpack to {unpacked}, which no pictures do")
-    # Names that differ only by case are one file on macOS and Windows. If two members have the same name, `testzip` and
-    # `extractall` of `zipfile` see only the last.
-    name_of, count = Counter(i.filename.casefold() for i in members).most_common(1)[0] if members else ("", 0)
-    if count > 1:
-        raise InputError(f"{name} has {count} members named {name_of!r}; rename one of them")
-
-
-def _is_picture(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return has_picture_suffix(pure) and not is_hidden(pure)
-
-
-def _alike(label: str) -> str:
-    """Return the form of a label that is the same for two labels whose folders macOS or Windows would confuse."""
-    return unicodedata.normalize("NFC", label).casefold()
-
-
-def _by_label(files: list[zipfile.ZipInfo], name: str) -> dict[str, list[Member]]:
-    files = [info for info in files if stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)]
-    by_name: dict[str, list[Member]] = defaultdict(list)
-    by_folder: dict[str, list[Member]] = defaultdict(list)
-    labels_in: dict[PurePosixPath, set[str]] = defaultdict(set)
-    for info in files:
-        path = PurePosixPath(info.filename)
-        if match := _KAGGLE_NAME.fullmatch(path.name):
-            by_name[match["label"]].append(Member(match["label"], info.filename, info))
-            labels_in[path.parent].add(match["label"])
-        if path.parent.name:
-            by_folder[path.parent.name].append(Member(path.parent.name, info.filename, info))
-    # A name such as `cats/cat.0.jpg` fits both layouts. The label is taken from it only if most files have such a name
-    # and every folder holds every label: folders such as train/ and validation/ do, hen/ and owl/ do not.
-    named = sum(len(members) for members in by_name.values())
-    mixed = len(by_name) > 1 and all(labels == by_name.keys() for labels in labels_in.values())
-    found = by_name if mixed and 2 * named > len(files) else by_folder
-    if len(found) < 2:
-        raise InputError(
-            f"{name}: expected pictures of at least two classes, as train/cat.0.jpg or class/picture.jpg; "
-            f"found {len(files)} pictures of {len(found)} ({', '.join(list(found)[:3]) or 'none'})"
-        )
-    seen: dict[str, str] = {}
-    for label in sorted(found):
-        if (other := seen.setdefault(_alike(label), label)) != label:
-            raise InputError(
-                f"{name}: the classes {other!a} and {label!a} differ only by case or by how an accent is encoded, "
-                "and would be one folder on some systems; rename one, or put their pictures into one folder"
-            )
-    return {label: sorted(found[label], key=lambda member: natural_key(member.path)) for label in sorted(found)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 
 from smallvision.core.errors import InputError, NetworkError, SurroundingsError
-from smallvision.data.sources import archives
+from smallvision.data.sources.verifying import verify
 
 COMPETITION = "dogs-vs-cats"
 FILE = "train.zip"  # the labelled pictures; the competition's test pictures have no labels
@@ -33,13 +33,13 @@ def download(target: Path) -> None:
 
     try:
         cached = _download(force=False)
-        archives.verify(cached, FILE)
+        verify(cached, FILE)
     # kagglehub 1.0.x keeps a web page, zeros or a damaged archive for ever, as if it were a complete download. If the
     # file has changed on the server, it deletes the folder that it downloads to, and then fails.
     except (InputError, FileNotFoundError):
         cached = _download(force=True)
         try:
-            archives.verify(cached, FILE)
+            verify(cached, FILE)
         except InputError as error:
             raise NetworkError(f"kaggle: {error}, the second time; try again later, {BY_HAND}") from None
     shutil.copyfile(cached, target)

@@ -7,7 +7,7 @@ from pathlib import Path
 from smallvision.core.errors import InputError
 from smallvision.core.files import require_space
 from smallvision.data.sources.archives import natural_key
-from smallvision.data.sources.picture_files import is_hidden
+from smallvision.data.sources.folders import Folder
 
 # The earliest date that a zip archive can hold. All members get it, so that equal pictures make equal archives.
 EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)
@@ -19,31 +19,25 @@ def copy_archive(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def pack_folder(folder: Path, target: Path) -> None:
+def pack_folder(path: Path, target: Path) -> Folder:
     """Pack a folder into a zip archive, with the same bytes each time for the same files.
 
-    Hidden files and links are left out. Files are stored without compression, because pictures do not shrink.
+    Hidden files are left out, and links are followed: the archive holds the files that they lead to. Files are stored
+    without compression, because pictures do not shrink.
+
+    Returns:
+        The folder, which says what was left out.
 
     Raises:
         InputError: the folder holds no file, or the name of a file is not UTF-8.
     """
-    names = sorted(
-        (
-            path.relative_to(folder).as_posix()
-            for path in folder.rglob("*")
-            if path.is_file() and not path.is_symlink() and not is_hidden(path.relative_to(folder))
-        ),
-        key=natural_key,
-    )
-    if not names:
-        raise InputError(f"source: the folder {folder} holds no files (hidden ones and links are left out)")
-    require_space(target.parent, sum((folder / name).stat().st_size for name in names))
+    folder = Folder(path, path.name)
+    if not folder.sizes:
+        raise InputError(f"source: the folder {path} holds no files (hidden ones and dead links are left out)")
+    require_space(target.parent, sum(folder.sizes.values()))
     with zipfile.ZipFile(target, "w") as archive:
-        for name in names:
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                raise InputError(f"source: {folder / name}: the name is not UTF-8; rename the file") from None
+        for name in sorted(folder.sizes, key=natural_key):
             info = zipfile.ZipInfo(name, date_time=EARLIEST_DATE)
-            with (folder / name).open("rb") as source, archive.open(info, "w", force_zip64=True) as member:
+            with (path / name).open("rb") as source, archive.open(info, "w", force_zip64=True) as member:
                 shutil.copyfileobj(source, member)
+    return folder

@@ -1,22 +1,25 @@
-"""Check which pictures of an archive can be used, and choose as many as `split` needs."""
+"""Check which pictures can be used, and choose as many as `split` needs."""
 
 import hashlib
 import math
 import os
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, printable
 from smallvision.core.params import Split
+from smallvision.data.layouts.rows import Row
 from smallvision.data.pictures.decoding import PictureError, decode
 from smallvision.data.pictures.manifest import SUBSETS
-from smallvision.data.sources.archives import Member, PictureArchive
+from smallvision.data.sources.files import SourceFiles
 from smallvision.data.splitting.duplicates import Appearance, appearance_of
+from smallvision.data.splitting.pool import Pool
+from smallvision.data.splitting.reasons import count_kinds, in_words
 
 MAX_LISTED = 5  # with more classes than this, messages do not list them all
 
@@ -25,7 +28,7 @@ MAX_LISTED = 5  # with more classes than this, messages do not list them all
 class GoodPicture:
     """A picture that can be used, with its hash, its format by content, and what it looks like."""
 
-    member: Member
+    row: Row
     sha256: str
     format: str
     appearance: Appearance
@@ -35,18 +38,16 @@ class GoodPicture:
 class BadPicture:
     """A picture that cannot be used, with the reason."""
 
-    member: Member
+    row: Row
     reason: str
 
 
-def check_pictures(
-    archive: PictureArchive, members: Iterable[Member], min_side: int
-) -> Iterator[GoodPicture | BadPicture]:
+def check_pictures(files: SourceFiles, rows: Iterable[Row], min_side: int) -> Iterator[GoodPicture | BadPicture]:
     """Decode every picture completely, because a JPEG that is cut in half passes anything less.
 
     Args:
-        archive: where the pictures are.
-        members: the pictures to check.
+        files: where the pictures are.
+        rows: the pictures to check.
         min_side: pixels; a picture with a shorter side is bad.
 
     Yields:
@@ -56,25 +57,27 @@ def check_pictures(
         InputError: the archive is damaged.
     """
 
-    def check_picture(member: Member) -> GoodPicture | BadPicture:
+    def check_picture(row: Row) -> GoodPicture | BadPicture:
+        data = files.read(row.path)
         try:
-            data = archive.read(member)
             picture = decode(data, min_side)
-            sha256 = hashlib.sha256(data).hexdigest()
-            return GoodPicture(member, sha256, str(picture.format), appearance_of(picture))
         except PictureError as error:
-            return BadPicture(member, str(error))
+            return BadPicture(row, str(error))
+        return GoodPicture(row, hashlib.sha256(data).hexdigest(), str(picture.format), appearance_of(picture))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Unpacking and decoding release the interpreter lock.
-        yield from pool.map(check_picture, members)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Unpacking and decoding release the interpreter lock.
+        yield from threads.map(check_picture, rows)
 
 
-def choose_pictures(archive: PictureArchive, wanted: Split) -> tuple[dict[str, list[GoodPicture]], list[BadPicture]]:
-    """Choose the pictures of each class: the first ones, as the book does, as many as all subsets need together.
+def choose_pictures(
+    files: SourceFiles, pool: Pool, wanted: Split
+) -> tuple[dict[str, list[GoodPicture]], list[BadPicture]]:
+    """Choose the pictures of each class that are shared out.
 
-    A bad picture's place goes to the first good one that comes after the chosen ones, so that all others keep their
-    places. If the subsets are shares, all good pictures are chosen, or only the first ones if the shares sum to less
-    than 1.
+    If no subset is given, `split` has counts and there are no groups, these are the first ones, as in the book, as many
+    as all subsets need together. A bad picture's place goes to the first good one that comes after the chosen ones, so
+    that all others keep their places. Otherwise all good pictures are chosen, or only the first ones if the shares sum
+    to less than 1.
 
     Returns:
         The chosen pictures of each class, and all bad ones that were found.
@@ -82,52 +85,90 @@ def choose_pictures(archive: PictureArchive, wanted: Split) -> tuple[dict[str, l
     Raises:
         InputError: a class has too few good pictures, or too many pictures are bad.
     """
-    most = None if wanted.by_share else sum(wanted.counts.values())
-    chosen: dict[str, list[GoodPicture]] = {}
-    rejected: list[BadPicture] = []
-    total = sum(len(members[:most]) for members in archive.members.values())
-    with tqdm(total=total, unit="picture", desc="check", disable=not sys.stderr.isatty()) as bar:
-        for label, members in archive.members.items():
-            places: list[GoodPicture | None] = []
-            for result in check_pictures(archive, members[:most], wanted.min_side):
-                bar.update()
-                places.append(result if isinstance(result, GoodPicture) else None)
-                if isinstance(result, BadPicture):
-                    rejected.append(result)
-            spares = iter(members[len(places) :])
-            while None in places and (spare := next(spares, None)) is not None:
-                result = next(check_pictures(archive, [spare], wanted.min_side))
-                if isinstance(result, GoodPicture):
-                    places[places.index(None)] = result
-                else:
-                    rejected.append(result)
-            chosen[label] = [place for place in places if place is not None]
-    require_enough(most or len(SUBSETS), chosen, rejected)
+    some = not (pool.given or wanted.by_share or wanted.group)
+    chosen, rejected = _check_classes(files, pool.labelled, sum(wanted.counts.values()) if some else None, wanted)
+    _require_enough(chosen, rejected, pool, wanted)
     _refuse_bad_archive(chosen, rejected, wanted.max_rejected)
-    if wanted.by_share:
+    if wanted.by_share and not pool.given:
         used = min(math.fsum(wanted.sizes.values()), 1.0)
         chosen = {label: goods[: max(round(used * len(goods)), len(SUBSETS))] for label, goods in chosen.items()}
     return chosen, rejected
 
 
-def require_enough(needed: int, chosen: Mapping[str, Sequence[GoodPicture]], rejected: Sequence[BadPicture]) -> None:
-    """Check that each class has at least `needed` good pictures.
+def check_unlabelled(
+    files: SourceFiles, rows: Sequence[Row], min_side: int
+) -> tuple[list[GoodPicture], list[BadPicture]]:
+    """Check the pictures without a label, and return the good and the bad ones."""
+    goods, bads = [], []
+    results = check_pictures(files, rows, min_side)
+    silent = not (rows and sys.stderr.isatty())
+    for result in tqdm(results, total=len(rows), unit="picture", desc="check unlabelled", disable=silent):
+        if isinstance(result, GoodPicture):
+            goods.append(result)
+        else:
+            bads.append(result)
+    return goods, bads
+
+
+def _check_classes(
+    files: SourceFiles, labelled: Mapping[str, Sequence[Row]], most: int | None, wanted: Split
+) -> tuple[dict[str, list[GoodPicture]], list[BadPicture]]:
+    """Check the first `most` pictures of each class, and more for each bad one; None: all pictures."""
+    chosen: dict[str, list[GoodPicture]] = {}
+    rejected: list[BadPicture] = []
+    total = sum(len(rows[:most]) for rows in labelled.values())
+    with tqdm(total=total, unit="picture", desc="check", disable=not sys.stderr.isatty()) as bar:
+        for label, rows in labelled.items():
+            places: list[GoodPicture | None] = []
+            for result in check_pictures(files, rows[:most], wanted.min_side):
+                bar.update()
+                places.append(result if isinstance(result, GoodPicture) else None)
+                if isinstance(result, BadPicture):
+                    rejected.append(result)
+            spares = iter(rows[len(places) :])
+            while None in places and (spare := next(spares, None)) is not None:
+                result = next(check_pictures(files, [spare], wanted.min_side))
+                if isinstance(result, GoodPicture):
+                    places[places.index(None)] = result
+                else:
+                    rejected.append(result)
+            chosen[label] = [place for place in places if place is not None]
+    return chosen, rejected
+
+
+def _require_enough(
+    chosen: Mapping[str, Sequence[GoodPicture]], rejected: Sequence[BadPicture], pool: Pool, wanted: Split
+) -> None:
+    """Check that each class has enough good pictures for the subsets that are not given.
 
     Raises:
-        InputError: a class has fewer. The message says how many each class has; if there are more than `MAX_LISTED`
-            classes, it names only those that have too few.
+        InputError: a class has fewer. The message says how many each class has, and the commonest reason why others
+            are lost; if there are more than `MAX_LISTED` classes, it names only the first that have too few.
     """
-    few = [label for label, goods in chosen.items() if len(goods) < needed]
+    made = [subset for subset in SUBSETS if subset not in pool.given]
+    least_one = {subset: 1 for subset in made if wanted.by_share or (pool.given and subset == "train")}
+    sizes = {subset: wanted.counts[subset] for subset in made} | least_one
+    needed = sum(sizes.values())
+    have = {label: sum(good.row.subset not in pool.given for good in goods) for label, goods in chosen.items()}
+    few = [label for label, count in have.items() if count < needed]
     if not few:
         return
-    bad = Counter(result.member.label for result in rejected)
-    have = ", ".join(
-        f"{label}: have {len(chosen[label])}, need {needed}" + (f" ({bad[label]} rejected)" if bad[label] else "")
-        for label in (chosen if len(chosen) <= MAX_LISTED else few)
-    )
+    lost: dict[str | None, list[str]] = defaultdict(list)
+    for bad in rejected:
+        lost[bad.row.label].append(bad.reason)
+    for row in pool.left_out:
+        lost[row.label].append(str(row.left_out))
+    listed = []
+    for label in have if len(have) <= MAX_LISTED else few[:MAX_LISTED]:
+        why = next((f" ({count} {kind})" for kind, count in count_kinds(lost[label])), "")
+        listed.append(f"{label}: have {have[label]}, need {needed}{why}")
+    more = f" and {len(few) - MAX_LISTED} classes more" if len(few) > MAX_LISTED else ""
+    beside = f" beside those for {in_words(pool.given)}" if pool.given else ""
+    counted = in_words([subset for subset in sizes if subset not in least_one])
+    lower = f"set {counted} of `split` lower or to shares (0.7, 0.15, 0.15)"
     raise InputError(
-        f"too few usable pictures: {have}; add pictures, or set train, validation and test of `split` lower "
-        "or to shares (0.7, 0.15, 0.15)"
+        f"too few usable pictures{beside}: {printable(', '.join(listed))}{more}; "
+        f"add pictures, or {lower if counted else 'leave a class out with `classes`'}"
     )
 
 
@@ -138,5 +179,5 @@ def _refuse_bad_archive(
     if share > max_rejected:
         raise InputError(
             f"{share:.1%} of the pictures were rejected, more than split.max_rejected {max_rejected:.1%} "
-            f"(first {rejected[0].member.path}: {rejected[0].reason}); look at the archive, or raise that share"
+            f"(first {printable(rejected[0].row.path)}: {rejected[0].reason}); look at the archive, or raise that share"
         )

@@ -52,11 +52,14 @@ def group_duplicates(appearances: Sequence[Appearance]) -> list[list[int]]:
         Groups of two or more indices. Each is sorted, and the groups are in the order of their first indices.
     """
     hashes = np.stack([each.hashes for each in appearances])
+    first_words = np.ascontiguousarray(hashes[:, 0, 0])
     leader = np.arange(len(hashes))
     for index in range(len(hashes) - 1):
-        later = hashes[index + 1 :, 0]
-        distance = np.bitwise_count(later[:, None] ^ hashes[index]).sum(axis=2).min(axis=1)
-        for other in (np.flatnonzero(distance <= MAX_DISTANCE) + index + 1).tolist():
+        # Hashes differ by at least as many bits as their first words, which leave few pictures to compare in full.
+        part = np.bitwise_count(first_words[index + 1 :] ^ hashes[index, :, :1]).min(axis=0)
+        near = np.flatnonzero(part <= MAX_DISTANCE) + index + 1
+        distance = np.bitwise_count(hashes[near, :1] ^ hashes[index]).sum(axis=2).min(axis=1)
+        for other in near[distance <= MAX_DISTANCE].tolist():
             if _look_alike(appearances[index].thumbnail, appearances[other].thumbnail):
                 # This joins two groups, so that a copy of a copy is in the group of the first picture.
                 leader[leader == leader[other]] = leader[index]

@@ -3,101 +3,102 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from smallvision.core.errors import printable
 from smallvision.core.files import sha256_of
 from smallvision.core.params import Split
-from smallvision.data.pictures.manifest import SUBSETS, Entry, Manifest, Rejection
-from smallvision.data.sources.archives import open_pictures
-from smallvision.data.splitting.checking import MAX_LISTED, GoodPicture, choose_pictures
+from smallvision.data.layouts.reading import read_layout
+from smallvision.data.layouts.rows import Reading
+from smallvision.data.pictures.manifest import SUBSETS, Entry, Manifest, Rejection, Unlabelled
+from smallvision.data.sources.files import SourceFiles, open_files
+from smallvision.data.sources.names import NAMED
+from smallvision.data.splitting.assigning import Assignment, assign
+from smallvision.data.splitting.checking import GoodPicture, check_unlabelled, choose_pictures
 from smallvision.data.splitting.duplicates import group_duplicates
-from smallvision.data.splitting.subsets import assign_by_count, assign_by_share, sizes_by_share
+from smallvision.data.splitting.pool import Pool, order_by_bytes, sort_rows
 from smallvision.data.splitting.tree import file_names, write_tree
 
 
-def share_out(archive_path: Path, folder: Path, wanted: Split, source: str) -> Manifest:
+def share_out(
+    archive_path: Path,
+    folder: Path,
+    wanted: Split,
+    source: str,
+    labels: str = "auto",
+    classes: Sequence[str] | None = None,
+) -> tuple[Manifest, Reading]:
     """Check the pictures of an archive, share them out, and write them with their manifest.
 
     Args:
         archive_path: the archive that `fetch` wrote.
-        folder: where to write the subsets and `manifest.json`.
+        folder: where to write the subsets, the unlabelled pictures and `manifest.json`.
         wanted: the parameter `split`.
         source: the name of the archive's source, for the manifest.
+        labels: the parameter `labels`.
+        classes: the parameter `classes`.
 
     Returns:
-        The manifest that was written.
+        The manifest that was written, and what was read.
 
     Raises:
+        ParameterError: `classes` names a class that the source does not have.
         InputError: the archive cannot be used, or has too few good pictures.
     """
-    with open_pictures(archive_path) as archive:
-        chosen, rejected = choose_pictures(archive, wanted)
+    with open_files(archive_path) as files:
+        reading = read_layout(files, labels, wanted.group, wanted.subsets)
+        pool = _put_in_order(files, sort_rows(reading, classes), wanted, by_name=reading.books or source in NAMED)
+        chosen, rejected = choose_pictures(files, pool, wanted)
         goods = [good for label in chosen for good in chosen[label]]
-        groups = group_duplicates([good.appearance for good in goods])
-        alike = [[goods[index] for index in group] for group in groups]
-        names = [name for label in chosen for name in file_names([good.member for good in chosen[label]])]
-        rows = [
-            (_entry_of(good, subset, name), good.member)
-            for subset, good, name in zip(_assign(chosen, groups, wanted), goods, names, strict=True)
-        ]
-        rows.sort(key=lambda row: SUBSETS.index(row[0].subset))  # The sort is stable: a subset keeps its order.
+        copies = group_duplicates([good.appearance for good in goods])
+        assignment = assign(goods, copies, pool.given, wanted)
+        unlabelled, useless = check_unlabelled(files, pool.unlabelled, wanted.min_side)
+        alike = [[goods[index].row for index in group] for group in copies]
         manifest = Manifest(
             source=source,
             archive_sha256=sha256_of(archive_path),
+            layout=reading.reader,
+            given=pool.given,
             classes=list(chosen),
-            pictures=[entry for entry, _ in rows],
-            rejected=[Rejection(source=bad.member.path, reason=bad.reason) for bad in rejected],
-            duplicates=[[good.member.path for good in group] for group in alike],
-            conflicts=[
-                [good.member.path for good in group]
-                for group in alike
-                if len({good.member.label for good in group}) > 1
-            ],
-            ignored=archive.ignored,
+            pictures=_entries_of(goods, assignment.subsets),
+            unlabelled=_unlabelled_of(unlabelled),
+            rejected=[Rejection(source=bad.row.path, reason=bad.reason) for bad in [*rejected, *useless]],
+            left_out=_left_out_of(files, pool, goods, assignment),
+            duplicates=[[row.path for row in group] for group in alike],
+            conflicts=[[row.path for row in group] for group in alike if len({row.label for row in group}) > 1],
         )
-        write_tree(folder, archive, manifest, [member for _, member in rows])
-    return manifest
+        write_tree(folder, files, manifest)
+    return manifest, reading
 
 
-def _entry_of(good: GoodPicture, subset: str, name: str) -> Entry:
-    return Entry(
-        subset=subset,
-        label=good.member.label,
-        name=name,
-        source=good.member.path,
-        sha256=good.sha256,
-        format=good.format,
-    )
+def _put_in_order(files: SourceFiles, pool: Pool, wanted: Split, *, by_name: bool) -> Pool:
+    """Put the pictures in the order that `split.order` names; if it names none, `by_name` decides."""
+    order = wanted.order or ("name" if by_name else "random")
+    return pool if order == "name" else order_by_bytes(files, pool, wanted.seed)
 
 
-def _assign(chosen: Mapping[str, Sequence[GoodPicture]], groups: Sequence[Sequence[int]], wanted: Split) -> list[str]:
-    """Return the subset of each chosen picture, class by class."""
-    labels = [label for label in chosen for _ in chosen[label]]
-    if wanted.by_share:
-        sizes = {label: sizes_by_share(len(chosen[label]), wanted.sizes) for label in chosen}
-        return assign_by_share(labels, groups, sizes)
-    return assign_by_count(labels, groups, wanted.counts)
+def _entries_of(goods: Sequence[GoodPicture], subsets: Mapping[int, str]) -> list[Entry]:
+    """Return the pictures that are in a subset: subset by subset, class by class, in the order they were chosen in."""
+    used: dict[str, list[tuple[str, GoodPicture]]] = {}
+    for index, good in enumerate(goods):
+        if index in subsets:
+            used.setdefault(str(good.row.label), []).append((subsets[index], good))
+    entries = [
+        Entry(subset, label, name, good.row.path, good.sha256, good.format)
+        for label, pairs in used.items()
+        for name, (subset, good) in zip(file_names([good.row.path for _, good in pairs]), pairs, strict=True)
+    ]
+    return sorted(entries, key=lambda entry: SUBSETS.index(entry.subset))
 
 
-def report(manifest: Manifest, path: Path) -> None:
-    """Print what went where, in a few lines however many classes there are.
+def _unlabelled_of(goods: Sequence[GoodPicture]) -> list[Unlabelled]:
+    names = file_names([good.row.path for good in goods])
+    return [Unlabelled(name, good.row.path, good.sha256, good.format) for name, good in zip(names, goods, strict=True)]
 
-    Args:
-        manifest: what was written.
-        path: the file of the manifest, to which the report points.
-    """
-    classes, counts = manifest.classes, manifest.counts
-    few = len(classes) <= MAX_LISTED
-    totals = ", ".join(f"{len(manifest.subset(subset))} {subset}" for subset in SUBSETS)
-    print(printable(f"split: {manifest.source}: {', '.join(classes) if few else f'{len(classes)} classes'}: {totals}"))
-    if any(sizes != counts[classes[0]] for sizes in counts.values()):
-        by_size = sorted(classes, key=lambda label: sum(counts[label].values()))
-        listed = classes if few else [by_size[0], by_size[-1]]
-        each = [f"{label} {'/'.join(str(count) for count in counts[label].values())}" for label in listed]
-        print(printable(f"split: {'/'.join(SUBSETS)}: {', '.join(each) if few else ' to '.join(each)}"))
-    if manifest.rejected or manifest.duplicates:
-        print(
-            f"split: {len(manifest.rejected)} pictures rejected, {len(manifest.duplicates)} groups of duplicates "
-            f"kept in one subset; see {path}"
-        )
-    for first, *others in manifest.conflicts:
-        print(printable(f"split: {first} and {', '.join(others)} look the same, but their labels differ"))
+
+def _left_out_of(
+    files: SourceFiles, pool: Pool, goods: Sequence[GoodPicture], assignment: Assignment
+) -> list[Rejection]:
+    return [
+        *(Rejection(row.path, str(row.left_out)) for row in pool.left_out),
+        *(Rejection(goods[index].row.path, reason) for index, reason in sorted(assignment.taken_out.items())),
+        *(Rejection(path, "not a picture") for path in files.others),
+        *(Rejection(one.path, one.reason) for one in files.left_out),
+    ]

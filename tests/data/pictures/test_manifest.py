@@ -1,16 +1,25 @@
 """The manifest is read as it was written, and a file that is none is named."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from smallvision.core.errors import InputError
-from smallvision.data.pictures.manifest import Entry, Manifest, Rejection, read_manifest, write_manifest
+from smallvision.data.pictures.manifest import Entry, Manifest, Rejection, Unlabelled, read_manifest, write_manifest
+from tests.data.pictures.helpers import make_manifest
 
 ENTRY = Entry("train", "cat", "1.jpg", "cat/1.jpg", "0" * 64, "JPEG")
 BAD = Rejection("cat/3.jpg", "an empty file")
-MANIFEST = Manifest("drawn", "1" * 64, ["cat", "dog"], [ENTRY], [BAD], [["cat/1.jpg", "cat/2.jpg"]], [], ["notes.txt"])
+LOOSE = Unlabelled("9.jpg", "test/9.jpg", "2" * 64, "JPEG")
+MANIFEST = replace(
+    make_manifest(["cat", "dog"], [ENTRY]),
+    given=["test"],
+    unlabelled=[LOOSE],
+    rejected=[BAD],
+    left_out=[Rejection("notes.txt", "not a picture")],
+    duplicates=[["cat/1.jpg", "cat/2.jpg"]],
+)
 
 
 @pytest.fixture
@@ -24,6 +33,7 @@ def test_what_is_written_is_read(path):
     written = json.loads(path.read_text())
     assert list(written) == [field.name for field in fields(Manifest)]
     assert written["pictures"] == [ENTRY.__dict__]
+    assert (LOOSE.path, ENTRY.path) == ("unlabelled/9.jpg", "train/cat/1.jpg")
     assert written["rejected"] == [{"source": "cat/3.jpg", "reason": "an empty file"}]
 
 
@@ -35,7 +45,9 @@ def test_what_is_written_is_read(path):
         {"pictures": [{"subset": "train"}]},
         {"pictures": [{**ENTRY.__dict__, "sha256": 0}]},
         {"rejected": [{"source": "cat/3.jpg"}]},
-        {"ignored": None},
+        {"left_out": None},
+        {"unlabelled": [ENTRY.__dict__]},
+        {"ignored": []},
         {"colour": "red"},
     ],
 )

@@ -20,8 +20,30 @@ def test_a_local_zip_is_copied(project: Project):
     data = write_zip(project.folder / "pictures.zip", kaggle_members(2)).read_bytes()
     result = project.fetch()
     assert result.returncode == 0, result.stderr
+    assert result.stdout == "fetch: pictures.zip: 4 pictures (4 jpg)\n"
     assert project.archive.read_bytes() == data
     assert leftovers(project) == ["archive.zip"]
+
+
+def test_what_a_folder_holds_is_said(project: Project):
+    folder = project.folder / "mine"
+    for path in ("cat/0.jpg", "labels.csv", "cat/.DS_Store"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(jpeg(1))
+    (folder / "cat/1.jpg").symlink_to("0.jpg")
+    (folder / "cat/2.jpg").symlink_to("nowhere")
+    project.write_params("mine")
+    assert project.fetch().stdout.splitlines() == [
+        "fetch: mine: 2 pictures (2 jpg), 1 other file (1 csv)",
+        "fetch: left out: 1 hidden (cat/.DS_Store), 1 behind a dead link (cat/2.jpg)",
+        "fetch: followed links to 1 file",
+    ]
+
+
+def test_an_archive_without_pictures_is_refused(project: Project):
+    write_zip(project.folder / "pictures.zip", {"cat.zip": b"", "dog.zip": b"", ".DS_Store": b""})
+    words = "expected pictures, found 2 files (2 zip) (left out: 1 hidden (.DS_Store)); check that it is what you meant"
+    assert_one_line(project.fetch(), 3, f"fetch: pictures.zip: {words}")
 
 
 def test_a_folder_is_packed_the_same_each_time(project: Project):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallvision.core.errors import InputError
-from smallvision.data.sources.archives import open_pictures, verify
+from smallvision.data.sources.files import open_files
+from smallvision.data.sources.verifying import verify
 from tests.conftest import jpeg, kaggle_members, write_zip
 
 PICTURE = jpeg(1)
@@ -28,30 +29,6 @@ def test_a_name_with_nul_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"cat/X.jpg", b"cat/\0.jpg"))
     with pytest.raises(InputError, match="unsafe member name"):
         verify(path, "a.zip")
-
-
-@pytest.mark.parametrize("second", ["train/cat.0.jpg", "train/CAT.0.jpg"])
-def test_members_of_one_name_are_refused(tmp_path, second):
-    path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("train/cat.0.jpg", PICTURE)
-        if second == "train/cat.0.jpg":
-            with pytest.warns(UserWarning, match="Duplicate name"):
-                archive.writestr(second, PICTURE)
-        else:
-            archive.writestr(second, PICTURE)
-    with pytest.raises(InputError, match=r"has 2 members named 'train/cat\.0\.jpg'"):
-        verify(path, "a.zip")
-
-
-def test_a_link_is_not_followed(tmp_path):
-    path = write_zip(tmp_path / "a.zip", kaggle_members(2))
-    with zipfile.ZipFile(path, "a") as archive:
-        link = zipfile.ZipInfo("train/cat.9.jpg")
-        link.external_attr = 0o120777 << 16
-        archive.writestr(link, "/etc/passwd")
-    with open_pictures(path) as pictures:
-        assert [member.path for member in pictures.members["cat"]] == ["train/cat.0.jpg", "train/cat.1.jpg"]
 
 
 def test_a_password_is_named(tmp_path):
@@ -71,7 +48,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     at = data.rindex(b"PK\x01\x02")
     struct.pack_into("<II", data, at + 20, 2**21, 2**30)  # 2 MB unpack to 1 GB, a ratio that deflate can reach
     path.write_bytes(data)
-    with pytest.raises(InputError, match="would unpack to 1073741824 bytes"):
+    with pytest.raises(InputError, match=r"would unpack to 1073\d+, which no pictures do"):
         verify(path, "a.zip")
 
 
@@ -123,13 +100,13 @@ def test_only_one_archive_in_another_is_opened(tmp_path):
     path = write_zip(tmp_path / "a.zip", kaggle_members(1))
     for name in ("b.zip", "c.zip"):
         path = write_zip(tmp_path / name, {"train.zip": path.read_bytes()})
-    with pytest.raises(InputError, match=r"c\.zip/train\.zip: expected pictures of at least two classes"):
+    with pytest.raises(InputError, match=r"c\.zip/train\.zip: expected pictures, found 1 file \(1 zip\)"):
         verify(path, "c.zip")
 
 
 def test_permission_says_nothing_of_the_archive(tmp_path, monkeypatch):
     monkeypatch.setattr(zipfile, "ZipFile", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
-    with pytest.raises(PermissionError), open_pictures(tmp_path / "a.zip"):
+    with pytest.raises(PermissionError), open_files(tmp_path / "a.zip"):
         pass
 
 
@@ -144,7 +121,7 @@ def test_a_flipped_byte_is_found_and_named(tmp_path):
 
 @given(st.data())
 def test_damaged_archives_are_read_or_refused(tmp_path_factory, data):
-    """Cut and changed bytes give pictures or an InputError, never another exception."""
+    """Cut and changed bytes give files or an InputError, never another exception."""
     path = tmp_path_factory.getbasetemp() / "fuzz.zip"
     members = {name.replace("cat", "cät"): content[:80] for name, content in kaggle_members(2).items()}
     if data.draw(st.booleans()):
@@ -160,9 +137,8 @@ def test_damaged_archives_are_read_or_refused(tmp_path_factory, data):
     path.write_bytes(damaged)
     try:
         verify(path, "a.zip")
-        with open_pictures(path) as archive:
-            for members in archive.members.values():
-                for member in members:
-                    archive.read(member)
+        with open_files(path) as files:
+            for name in [*files.pictures, *files.others]:
+                files.read(name)
     except InputError:
         pass

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from smallvision.data.sources.drawn import draw_picture
-from smallvision.data.splitting.duplicates import Appearance, appearance_of, group_duplicates
+from smallvision.data.splitting.duplicates import MAX_DISTANCE, Appearance, appearance_of, group_duplicates
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,19 @@ def test_a_copy_of_a_copy_belongs_to_the_first():
     appearances = [Appearance(each, np.ones((8, 8, 3), np.float32)) for each in hashes]
     assert group_duplicates(appearances) == [[0, 1, 2]]
     assert group_duplicates([appearances[index] for index in (0, 2, 1, 3)]) == [[0, 1, 2]]
+
+
+def test_every_pair_within_the_distance_is_found():
+    rng = np.random.default_rng(4)
+    hashes = rng.integers(0, 2**64, (40, 2, 4), np.uint64)
+    for index in range(1, 40, 2):  # the one before or its mirror image, with up to 32 other bits
+        bits = np.unpackbits(hashes[index - 1, index % 4 // 2].view(np.uint8))
+        bits[rng.permutation(256)[: rng.integers(19, 33)]] ^= 1
+        hashes[index, 0] = np.packbits(bits).view(np.uint64)
+    distances = np.bitwise_count(hashes[1::2, :1] ^ hashes[::2]).sum(axis=2).min(axis=1)
+    near = [[2 * pair, 2 * pair + 1] for pair in np.flatnonzero(distances <= MAX_DISTANCE).tolist()]
+    assert 3 < len(near) < 17
+    assert group_duplicates([Appearance(each, np.ones((8, 8, 3), np.float32)) for each in hashes]) == near
 
 
 def test_plain_pictures_of_other_colours_are_no_copies(drawn):

@@ -6,10 +6,15 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from smallvision.core.errors import InputError
+from smallvision.data.pictures.decoding import decode
+from smallvision.data.splitting import checking
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
-from tests.data.splitting.helpers import SHARES, names, run_split, written
+from tests.data.splitting.helpers import SHARES, names, run_split, sources, written
 
 
 def test_pictures_are_shared_out_by_number_and_bytes_are_kept(tmp_path):
@@ -61,7 +66,6 @@ def test_shares_of_unbalanced_classes_keep_the_balance_in_every_subset(tmp_path)
         "b": {"train": 5, "validation": 1, "test": 1},
     }
     assert len(manifest.pictures) == 26
-    assert names(manifest, "train", "b") == [f"{n}.jpg" for n in range(5)]
 
 
 def test_what_shares_leave_over_is_left_out(tmp_path):
@@ -97,11 +101,72 @@ def test_the_same_manifest_on_every_run_and_order_of_members(tmp_path):
     assert first.pictures == second.pictures
 
 
+@given(st.data())
+@settings(max_examples=15)
+def test_the_same_pictures_get_the_same_subsets_whatever_their_names(tmp_path_factory, data):
+    """Names decide the class and the group here, and nothing else. Some pictures are copies."""
+    seeds = data.draw(st.lists(st.integers(0, 40), min_size=30, max_size=30))
+    patients = data.draw(st.lists(st.integers(0, 9), min_size=30, max_size=30))
+    wanted = data.draw(st.sampled_from([SHARES, {"train": 6, "validation": 2, "test": 2}]))
+    wanted = wanted | {"seed": data.draw(st.integers(0, 3)), "group": data.draw(st.sampled_from([None, "folder"]))}
+    found = []
+    for called in (range(30), data.draw(st.permutations(range(30)))):
+        members = {
+            f"{'ab'[n % 2]}/patient{called[patient]:02}/{called[n]}.jpg": jpeg(seed)
+            for n, (seed, patient) in enumerate(zip(seeds, patients, strict=True))
+        }
+        members = dict(data.draw(st.permutations(list(members.items()))))
+        try:
+            manifest = run_split(tmp_path_factory.mktemp("split"), members, **wanted)
+        except InputError as error:
+            found.append(str(error).split("are in")[0])
+        else:
+            found.append(sorted((entry.sha256, entry.label, entry.subset) for entry in manifest.pictures))
+    assert found[0] == found[1]
+
+
+def test_the_order_is_by_name_where_the_book_is_and_otherwise_by_chance(tmp_path):
+    def is_by_name(members, **wanted):
+        manifest = run_split(tmp_path, members, **wanted)
+        return sorted(int("".join(filter(str.isdigit, path))) for path in sources(manifest, "train")) == [
+            0,
+            0,
+            1,
+            1,
+            2,
+            2,
+            3,
+            3,
+        ]
+
+    folders = {path.replace("train/", "").replace(".", "/", 1): data for path, data in kaggle_members(12).items()}
+    assert is_by_name(kaggle_members(12))
+    assert is_by_name({f"PetImages/{path.title()}": data for path, data in folders.items()})
+    assert not is_by_name(folders)
+    assert is_by_name(folders, source="drawn3")
+    assert is_by_name(folders, order="name")
+    assert not is_by_name(kaggle_members(12), order="random")
+    assert not is_by_name(folders, order="random", seed=7)
+
+
+def test_only_as_many_pictures_are_decoded_as_counts_need(tmp_path, monkeypatch):
+    """But all of them if there are groups, each of which is looked for as a whole."""
+    decoded = []
+    monkeypatch.setattr(checking, "decode", lambda data, side: decoded.append(data) or decode(data, side))
+    members = {f"{label}/scene{n % 5}/{n}.jpg": jpeg(n + 100 * (label == "b")) for label in "ab" for n in range(40)}
+    run_split(tmp_path, members)
+    assert len(decoded) == 16
+    run_split(tmp_path, members, group="folder")
+    assert len(decoded) == 16 + 80
+
+
 def test_the_stage_reports_and_refuses(project: Project):
     write_zip(project.archive, kaggle_members(8))
     result = project.split()
     assert result.returncode == 0, result.stderr
-    assert result.stdout == "split: pictures.zip: cat, dog: 8 train, 4 validation, 4 test\n"
+    assert result.stdout == (
+        "split: pictures.zip: cat, dog: 8 train, 4 validation, 4 test\nsplit: labels from names of the files\n"
+    )
     assert json.loads((project.pictures / "manifest.json").read_text())["source"] == "pictures.zip"
     project.write_params(text=PARAMS.replace("train: 4", "train: 40"))
     assert_one_line(project.split(), 3, "split: too few usable pictures: cat: have 8, need 44, dog: have 8, need 44")
