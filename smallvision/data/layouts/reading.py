@@ -11,7 +11,7 @@ from smallvision.data.layouts.groups import folder_groups, group_pictures, sugge
 from smallvision.data.layouts.names import are_the_books, cross_the_folders, read_names
 from smallvision.data.layouts.places import MASKS, Place, find_masks, places_of
 from smallvision.data.layouts.rows import Reading, Row
-from smallvision.data.layouts.table_labels import TableReading, read_tables
+from smallvision.data.layouts.table_labels import ELSEWHERE, TableReading, read_tables
 from smallvision.data.layouts.words import cannot_be_classes, is_leftover, listed
 from smallvision.data.sources.files import SourceFiles
 
@@ -47,9 +47,7 @@ def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = No
     pictures = [path for path in files.pictures if path not in masks]
     places = places_of(pictures, literal=literal)
     folders = read_folders(places, literal=literal)
-    tables = TableReading()
-    if labels not in ("top", "parent", "name"):
-        tables = read_tables(files, places, labels, group)
+    tables = read_tables(files, places, labels, group)
     chosen = _decide(files.name, pictures, folders, tables, labels)
     _refuse_confusing(files.name, chosen.found)
     around = folder_groups(folders, chosen.depth)
@@ -96,7 +94,7 @@ def _decide(
     name: str, pictures: Sequence[str], folders: FolderReading | None, tables: TableReading, labels: str
 ) -> _Labels:
     """Decide where labels come from."""
-    if labels in ("top", "parent", "name"):
+    if labels in ELSEWHERE:
         return _as_asked(name, pictures, folders, labels)
     names = read_names(pictures)
     if tables.names:

@@ -1,7 +1,7 @@
 """Read labels from the tables that come with pictures."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from smallvision.core.errors import InputError
@@ -12,6 +12,7 @@ from smallvision.data.layouts.tables import SHEETS, SUFFIXES, Table, parse_table
 from smallvision.data.layouts.words import listed, subset_in, words_of
 from smallvision.data.sources.files import SourceFiles
 
+ELSEWHERE = ("top", "parent", "name")  # values of `labels` by which labels stand in no table
 MAX_TABLES = 20  # a source with more tables than this has one a picture or so
 MAX_BYTES = 200 * 2**20
 
@@ -42,12 +43,13 @@ class TableReading:
 
 
 def read_tables(files: SourceFiles, places: Sequence[Place], labels: str, group: str | None) -> TableReading:
-    """Read the tables of a source.
+    """Read the tables of a source: labels, subsets and groups.
 
     Args:
         files: the source.
         places: where its pictures lie.
-        labels: `auto` for all tables that fit; otherwise the table to read, and perhaps its column: `labels.csv:breed`.
+        labels: the parameter. Unless it names a table (`labels.csv`), and perhaps its column (`labels.csv:breed`), all
+            tables that fit are read. If it says that labels stand elsewhere, tables give only subsets and groups.
         group: the value of `split.group`, which may be a column.
 
     Raises:
@@ -56,33 +58,34 @@ def read_tables(files: SourceFiles, places: Sequence[Place], labels: str, group:
     """
     index = FileIndex({place.path: place.subset for place in places})
     reading = TableReading()
-    name, _, column = (labels, "", "") if labels == "auto" else _split(labels)
-    paths = _candidates(files, reading) if labels == "auto" else [_named(files, name)]
-    for path in paths:
+    if labels not in ("auto", *ELSEWHERE):
+        name, _, column = labels.rpartition(":") if ":" in labels else (labels, "", "")
+        path = _named(files, name)
+        table = _with_header(parse_table(path, files.read(path)), index)
+        roles = find_roles(table, index, _subset_of(path), column or None)
+        if roles is None or roles.labels is None:
+            raise InputError(_why_not(files, table, roles))
+        _add(reading, table, roles, group, index)
+        return reading
+    for path in _candidates(files, reading):
+        data = files.read(path)
         try:
-            table = _with_header(parse_table(path, files.read(path)), index)
+            table = _with_header(parse_table(path, data), index)
         except InputError as error:
-            if labels != "auto":
-                raise
             reading.doubts.append(str(error))
             continue
-        subset = _subset_of(path)
-        roles = find_roles(table, index, subset, column or None)
-        if labels != "auto" and (roles is None or roles.labels is None):
-            raise InputError(_why_not(files, table, roles))
+        roles = find_roles(table, index, _subset_of(path), None)
         if roles is None:
-            _refuse_same_names(files, table, index, subset)
+            if labels == "auto":
+                _refuse_same_names(files, table, index)
             reading.unread.append(path)
             continue
+        if labels in ELSEWHERE:
+            roles = replace(roles, labels=None, several={}, doubt="")
         if roles.doubt:
             reading.doubts.append(_why_not(files, table, roles))
         _add(reading, table, roles, group, index)
     return reading
-
-
-def _split(labels: str) -> tuple[str, str, str]:
-    """Divide `labels.csv:breed` at the colon."""
-    return labels.rpartition(":") if ":" in labels else (labels, "", "")
 
 
 def _named(files: SourceFiles, name: str) -> str:
@@ -139,11 +142,11 @@ def _why_not(files: SourceFiles, table: Table, roles: Roles | None) -> str:
     return f"{table.path} names pictures, but {doubt}; `labels: {table.path}:COLUMN` in params.yaml names one"
 
 
-def _refuse_same_names(files: SourceFiles, table: Table, index: FileIndex, subset: str | None) -> None:
+def _refuse_same_names(files: SourceFiles, table: Table, index: FileIndex) -> None:
     """Refuse a table whose rows fit pictures in several folders, because nobody can tell which are meant."""
     for column in table.columns.values():
         cells = [cell for cell in column if cell]
-        several = [cell for cell in cells if index.is_ambiguous(cell, table.folder, subset)]
+        several = [cell for cell in cells if index.is_ambiguous(cell, table.folder, _subset_of(table.path))]
         if 2 * len(set(several)) > max(len(cells), 2):
             raise InputError(
                 f"{files.name}: {table.path} names {several[0]}, which is in several folders; write the folders into "
@@ -170,7 +173,7 @@ def _add(reading: TableReading, table: Table, roles: Roles, group: str | None, i
         reading.groups.setdefault(str(name), {}).update({path: cell for path, cell in cells if path and cell})
     _refuse_other_labels(reading, table, unlike)
     for path in unlike:
-        del reading.labels[path]
+        reading.labels.pop(path, None)
         reading.left_out[path] = f"different labels in {table.path}"
     if roles.labels is not None:
         reading.names.append(f"{table.path}, column {roles.label}")
