@@ -22,7 +22,9 @@ from smallvision.data.pictures.sheet import FONTS
 from smallvision.data.sources.files import SourceFiles
 
 SHOWN = 24  # pictures on a sheet, at most
-TOTAL = 1000  # pictures on all sheets; with many classes each sheet has fewer, so that drawing takes seconds
+# Pictures on all sheets together, and their bytes. With many classes or large pictures each sheet has fewer, so that
+# drawing takes seconds: two cores read 100 MB of photographs in about one.
+TOTAL, TOTAL_BYTES = 1000, 400 * 10**6
 COLUMNS = 6
 SIDE = 150  # pixels of a picture
 GAP, HEADING, LINE = 15, 40, 18  # pixels around a picture, above all of them, and of a line of text
@@ -31,9 +33,14 @@ SPECIAL = re.compile(r"[^\w.-]+")  # letters that a shell or a file system may t
 GREY = np.full((SIDE, SIDE, 3), 128, np.uint8)  # stands for a picture that cannot be read
 
 
-def choose_pictures(classes: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Choose pictures of each class by chance, but always the same ones, and keep their order."""
-    count = max(1, min(SHOWN, TOTAL // max(len(classes), 1)))
+def choose_pictures(classes: Mapping[str, Sequence[str]], total: int = TOTAL) -> dict[str, list[str]]:
+    """Choose pictures of each class by chance, but always the same ones, and keep their order.
+
+    Args:
+        classes: the paths of the pictures of each class.
+        total: how many to choose at most, if that is at least one of each class.
+    """
+    count = max(1, min(SHOWN, total // max(len(classes), 1)))
     chosen = {}
     for label, paths in classes.items():
         places = random.Random(0).sample(range(len(paths)), min(count, len(paths)))  # noqa: S311
@@ -54,7 +61,8 @@ def draw_sheets(folder: Path, files: SourceFiles, classes: Mapping[str, Sequence
     Returns:
         How many pictures were chosen, and for each of those that cannot be read what is wrong with it, by its path.
     """
-    chosen = choose_pictures(classes)
+    sizes = [files.size(path) for paths in classes.values() for path in paths]
+    chosen = choose_pictures(classes, min(TOTAL, TOTAL_BYTES * len(sizes) // max(sum(sizes), 1)))
     digits = len(str(len(chosen)))
     bad: dict[str, str] = {}
 

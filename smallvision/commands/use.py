@@ -55,7 +55,7 @@ def name_source(given: str) -> str:
     except UnicodeEncodeError:
         raise InputError(f"{given}: the name is not UTF-8; rename it") from None
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 (`resolve` would follow links)
-    return given if not Path(given).is_absolute() and absolute.is_relative_to(Path.cwd()) else str(absolute)
+    return given if absolute.is_relative_to(Path.cwd()) else str(absolute)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def test_groups_are_offered_with_a_value_that_can_be_pasted_or_counted(project: 
 
 
 def test_many_classes_are_ten_rows_however_long_their_names(project: Project):
-    names = [f"{chr(97 + index)}{'x' * 60}" for index in range(25)]
+    names = [f"{chr(97 + index)}{'x' * 90}" for index in range(25)]
     members = {f"{name}/{n}.jpg": jpeg(100 * i + n) for i, name in enumerate(names) for n in range(1 + (i == 24))}
     place(project.folder / "many", members)
     text = text_of(project.call(LOOK, "many"))
@@ -93,6 +93,12 @@ def test_the_choice_is_by_chance_but_always_the_same():
     assert sorted(chosen["a"], key=paths.index) == chosen["a"]
     assert {len(each) for each in choose_pictures({str(n): paths for n in range(200)}).values()} == {5}
     assert {len(each) for each in choose_pictures({str(n): paths for n in range(3000)}).values()} == {1}
+
+
+def test_fewer_of_large_pictures_are_shown(project: Project, monkeypatch):
+    monkeypatch.setattr("smallvision.commands.contact_sheets.TOTAL_BYTES", 9 * len(jpeg(1)))
+    place(project.folder / "mine", pictures("cat", "dog", count=9))
+    assert "a sheet of each class, 8 pictures" in text_of(project.call(LOOK, "mine"))
 
 
 def test_a_sheet_shows_the_pictures_and_grey_for_those_that_cannot_be_read(project: Project):

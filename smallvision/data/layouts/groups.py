@@ -81,12 +81,12 @@ def _may_group(stem: str) -> bool:
 
 
 def _looks_grouped(groups: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Tell whether most labelled pictures are in a group of several, and most classes have several groups."""
+    """Tell whether most labelled pictures are in a group of several, and most classes have a group for each subset."""
     found = {path: groups[path] for path in labels if path in groups}
     sizes = Counter(found.values())
     of_class: dict[str, set[str]] = defaultdict(set)
     for path, group in found.items():
         of_class[labels[path]].add(group)
     together = sum(size for size in sizes.values() if size > 1)
-    several = sum(len(names) > 1 for names in of_class.values())
-    return 2 * together > len(labels) and 2 * several > len({*labels.values()})
+    enough = sum(len(names) > 2 for names in of_class.values())
+    return 2 * together > len(labels) and 2 * enough > len({*labels.values()})

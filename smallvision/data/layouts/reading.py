@@ -164,7 +164,7 @@ def _no_labels(name: str, pictures: Sequence[str], what: str) -> InputError:
     such_as = f" such as {listed(pictures[:2])}" if pictures else ""
     return InputError(
         f"{name}: {what}; expected class/picture.jpg, cat.0.jpg, or a table of files and labels; "
-        f"found {len(pictures)} pictures{such_as}"
+        f"found {len(pictures)} picture{'s' if len(pictures) != 1 else ''}{such_as}"
     )
 
 

@@ -43,6 +43,7 @@ def share_out(
         InputError: the archive cannot be used, or has too few good pictures.
     """
     with open_files(archive_path) as files:
+        files.name = source  # errors about what the pictures mean name what the user knows, not the copy of it
         reading = read_layout(files, labels, wanted.group, wanted.subsets)
         pool = _put_in_order(files, sort_rows(reading, classes), wanted, by_name=reading.books or source in NAMED)
         chosen, rejected = choose_pictures(files, pool, wanted)
