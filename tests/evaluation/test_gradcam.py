@@ -118,7 +118,7 @@ def test_a_sure_network_is_explained_too():
     network = flat_network(2)
     kernel, bias = network.layers[-1].get_weights()
     network.layers[-1].set_weights([kernel, bias + 200])
-    assert network.predict(BRIGHT / 255, verbose=0)[0, 0] == 1
+    assert network(BRIGHT / np.float32(255))[0, 0] == 1
     assert gradcam(network, BRIGHT, np.array([1, 1]))[0].max() == 1
 
 
@@ -143,16 +143,14 @@ def test_it_is_grad_cam_where_the_feature_maps_are_averaged():
     )
 
 
-OTHERS = [("convnet", 5, 0, WIDTHS), ("residual", 2, 0.5, WIDTHS), ("residual", 5, 0, WIDTHS)]
+OTHERS = [
+    ("convnet", 2, 0.5, WIDTHS), ("convnet", 5, 0, WIDTHS), ("residual", 2, 0.5, WIDTHS), ("residual", 5, 0, WIDTHS),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("name", "classes", "dropout", "widths"),
-    [
-        ("convnet", 2, 0.5, WIDTHS),
-        ("residual", 5, 0, WIDTHS[:2]),
-        *(pytest.param(*other, marks=pytest.mark.slow) for other in OTHERS),
-    ],
+    [("residual", 5, 0, WIDTHS[:2]), *(pytest.param(*other, marks=pytest.mark.slow) for other in OTHERS)],
 )
 def test_networks_of_the_project_are_explained(name, classes, dropout, widths, tmp_path, monkeypatch):
     monkeypatch.setattr(residual, "WIDTHS", widths)

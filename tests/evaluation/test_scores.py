@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.calibration import calibration_curve
 
 from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.scores import (
@@ -97,6 +96,8 @@ def test_calibration_error_by_hand():
 
 @pytest.mark.parametrize("classes", [2, 3, 50])
 def test_calibration_error_is_that_of_scikit_learns_curve(classes):
+    from sklearn.calibration import calibration_curve  # imported here because it takes long
+
     rng = np.random.default_rng(classes)
     rows = rng.dirichlet(np.full(classes, 0.3), 500)
     labels = rng.integers(0, classes, 500)

@@ -9,17 +9,16 @@ import pytest
 
 from smallvision.core.errors import InputError
 from smallvision.core.files import sha256_of
-from smallvision.models.convnet import build_convnet, output_layer
 from smallvision.models.facts import read_facts
-from smallvision.models.inference import predict_probabilities
 from smallvision.models.keras_file import average_over_mirror, hash_weights, load_model
 from tests.conftest import save_model, write_zip
+from tests.models.helpers import build_small, probabilities_of
 
 
 @pytest.fixture(scope="module")
 def saved_once(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model.keras"
-    return path, save_model(path, build_convnet(46, 2))
+    return path, save_model(path, build_small(46, 2))
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_a_full_disk_or_memory_is_no_fault_of_the_file(saved, monkeypatch, error
 )
 def test_a_model_of_other_shapes_than_its_facts_say_is_refused(saved, size, classes, received):
     path, facts = saved
-    build_convnet(size, classes).save(path)
+    build_small(size, classes).save(path)
     with pytest.raises(InputError, match=rf"expected input 46x46x3 and output 1, received {received}"):
         load_model(path, facts)
 
@@ -81,12 +80,11 @@ def test_a_model_of_other_shapes_than_its_facts_say_is_refused(saved, size, clas
 @pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_answer_is_the_mean_over_both_mirror_images(tmp_path, classes):
     keras.utils.set_random_seed(1)
-    below = [keras.Input((9, 9, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
-    network = keras.Sequential([*below, output_layer(classes)])
+    network = build_small(13, classes)
     path = tmp_path / "model.keras"
-    facts = save_model(path, average_over_mirror(network), classes=list("abc")[:classes], image_size=9)
-    pictures = np.random.default_rng(1).integers(0, 256, (5, 9, 9, 3), np.uint8)
-    views = [predict_probabilities(network, view) for view in (pictures, pictures[:, :, ::-1])]
-    found = predict_probabilities(load_model(path, facts), pictures)
+    facts = save_model(path, average_over_mirror(network), classes=list("abc")[:classes], image_size=13)
+    pictures = np.random.default_rng(1).integers(0, 256, (5, 13, 13, 3), np.uint8)
+    views = [probabilities_of(network, view) for view in (pictures, pictures[:, :, ::-1])]
+    found = probabilities_of(load_model(path, facts), pictures)
     assert np.allclose(found, np.mean(views, axis=0), atol=1e-6)
     assert not np.allclose(found, views[0], atol=1e-6)

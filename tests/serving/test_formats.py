@@ -11,13 +11,13 @@ from smallvision.core.errors import InputError
 from smallvision.core.params import Recipe
 from smallvision.data.pictures.decoding import PictureError
 from smallvision.models import litert
-from smallvision.models.convnet import build_convnet
 from smallvision.models.inference import predict_probabilities
 from smallvision.models.keras_file import average_over_mirror
 from smallvision.serving import formats
 from smallvision.training.calibration import with_temperature
 from smallvision.training.transfer import freeze_and_pool, join
 from tests.conftest import jpeg, make_picture, save_model
+from tests.models.helpers import build_small
 
 # Each is darker than the one before, so that a network of random weights tells them apart.
 PICTURES = np.stack([np.asarray(make_picture(seed, 46, 46)) // (seed + 1) for seed in range(6)])
@@ -31,7 +31,7 @@ def saved(request, tmp_path_factory):
     Its last layer is scaled so that probabilities are spread.
     """
     keras.utils.set_random_seed(1)
-    network = build_convnet(46, request.param)
+    network = build_small(46, request.param, units=512)
     kernel, bias = network.layers[-1].get_weights()
     network.layers[-1].set_weights([kernel * 40, bias])
     network = with_temperature(average_over_mirror(network), 1.5)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from smallvision.models import convnet, keras_file
-from smallvision.models.inference import predict_probabilities
+from smallvision.models import keras_file
 from smallvision.training.calibration import BOUNDS, fit_temperature, scale, with_temperature
+from tests.models.helpers import build_small, probabilities_of
 
 RNG = np.random.default_rng(1)
 
@@ -64,7 +64,7 @@ def constant_network(outputs):
 @pytest.mark.parametrize("temperature", [0.05, 0.7, 1, 2.5, 20])
 def test_one_sigmoid_is_scaled_and_the_class_stays(temperature):
     outputs = np.array([0, 1e-30, 1e-6, 0.1, 0.4999, 0.5, 0.5001, 0.9, 1 - 1e-6, 1], np.float32)[:, np.newaxis]
-    found = with_temperature(constant_network(outputs), temperature).predict(outputs, verbose=0)
+    found = with_temperature(constant_network(outputs), temperature)(outputs).numpy()
     assert np.isfinite(found).all()
     assert ((found > 0.5) == (outputs > 0.5)).all()
     assert (np.diff(found[:, 0]) >= 0).all()
@@ -76,7 +76,7 @@ def test_one_sigmoid_is_scaled_and_the_class_stays(temperature):
 @pytest.mark.parametrize("temperature", [0.05, 0.7, 1, 2.5, 20])
 def test_a_softmax_is_scaled_and_the_class_stays(temperature):
     outputs = np.array([[1, 0, 0], [0.4, 0.3, 0.3], [1e-6, 0.1, 0.899999], [0.001, 0.998, 0.001]], np.float32)
-    found = with_temperature(constant_network(outputs), temperature).predict(outputs, verbose=0)
+    found = with_temperature(constant_network(outputs), temperature)(outputs).numpy()
     assert np.allclose(found.sum(axis=1), 1, atol=1e-6)
     assert (found.argmax(axis=1) == outputs.argmax(axis=1)).all()
     powers = outputs[1:].astype(np.float64) ** (1 / temperature)
@@ -86,11 +86,11 @@ def test_a_softmax_is_scaled_and_the_class_stays(temperature):
 @pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_temperature_is_saved_with_the_network(tmp_path, classes):
     keras.utils.set_random_seed(1)
-    network = keras_file.average_over_mirror(convnet.build_convnet(46, classes))
+    network = keras_file.average_over_mirror(build_small(46, classes))
     pictures = RNG.integers(0, 256, (5, 46, 46, 3), np.uint8)
-    plain = predict_probabilities(network, pictures)
+    plain = probabilities_of(network, pictures)
     with_temperature(network, 0.25).save(tmp_path / "model.keras")
-    scaled = predict_probabilities(keras_file.load_safely(tmp_path / "model.keras"), pictures)
+    scaled = probabilities_of(keras_file.load_safely(tmp_path / "model.keras"), pictures)
     assert np.allclose(scaled, plain**4 / (plain**4).sum(axis=1, keepdims=True), atol=1e-5)
     assert not np.allclose(scaled, plain, atol=1e-3)
 

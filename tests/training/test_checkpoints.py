@@ -40,19 +40,35 @@ def uninterrupted():
     return result
 
 
-@pytest.mark.parametrize("epochs", [3, pytest.param(1, marks=SLOW), pytest.param(4, marks=SLOW)])
-def test_a_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epochs):
-    begin = time.monotonic()
-    end_after(epochs, lambda: train(tmp_path))
+def assert_goes_on(capsys, training, epochs, whole, seconds):
+    """A training goes on after its first epochs, which took fewer than these seconds, and ends as the whole one did."""
     capsys.readouterr()
-    start = time.monotonic()
-    again = train(tmp_path)
-    assert_equal(again, uninterrupted)
-    assert uninterrupted.earlier == 0 < again.earlier
-    assert again.earlier < start - begin  # the time that the interrupted run took
+    again = training()
+    assert_equal(again, whole)
+    assert whole.earlier == 0 < again.earlier < seconds
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"going on after epoch {epochs} of 4, where an earlier run ended"
     assert [line.split()[1] for line in lines[1:]] == [f"{n}/4" for n in range(epochs + 1, 5)]
+
+
+def test_a_training_goes_on_to_the_same_end(tmp_path, capsys):
+    """The state is that which an uninterrupted training had after three epochs, so one training fewer is needed."""
+    training = partial(train, tmp_path, augment=None)
+    save = Checkpoints.save
+    begin = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "save", lambda self, state: len(state.history) > 3 or save(self, state))
+        whole = training()
+    assert whole.best_epoch == 1  # so that a state without the best weights is noticed
+    assert_goes_on(capsys, training, 3, whole, time.monotonic() - begin)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [1, 3, 4])
+def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path, capsys, uninterrupted, epochs):
+    begin = time.monotonic()
+    end_after(epochs, lambda: train(tmp_path))
+    assert_goes_on(capsys, partial(train, tmp_path), epochs, uninterrupted, time.monotonic() - begin)
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn.metrics import balanced_accuracy_score
 
 from smallvision.core.params import Augment
 from smallvision.training import fitting
@@ -59,6 +58,8 @@ def train_weighted(monkeypatch, weights, **settings):
 
 @pytest.mark.slow
 def test_with_balanced_weights_the_validation_accuracy_is_the_balanced_one():
+    from sklearn.metrics import balanced_accuracy_score  # imported here because it takes long
+
     counts = (20, 4)
     validation = unbalanced((10, 2))
     result = train(counts, validation=validation, class_weights="balanced", epochs=1)

@@ -9,10 +9,12 @@ from unittest.mock import Mock
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from smallvision.core.errors import DivergedError
 from smallvision.models.convnet import build_convnet
 from smallvision.models.inference import predict_probabilities
+from smallvision.training import fitting
 from smallvision.training.batches import training_batches
 from smallvision.training.fitting import fit
 from smallvision.training.history import is_over
@@ -118,26 +120,44 @@ def test_three_classes_learn_too():
     assert result.history[-1]["loss"] < result.history[0]["loss"]
 
 
-def test_a_loss_that_is_no_number_names_epoch_and_rate():
+@pytest.mark.slow
+def test_a_training_that_diverges_is_stopped():
     with pytest.raises(DivergedError, match=r"became (nan|inf) in epoch \d at lr 1e\+30; lower `lr`"):
         fit_tiny(build=BOOKS, lr=1e30)
 
 
-def test_training_is_the_books():
+@pytest.mark.parametrize(("name", "loss"), [("loss", np.nan), ("loss", np.inf), ("validation loss", np.nan)])
+def test_a_loss_that_is_no_number_names_epoch_and_rate(monkeypatch, name, loss):
+    def pretend(model, *_, callbacks, **__):
+        (watch,) = callbacks
+        watch.on_epoch_begin(2)
+        watch.on_train_batch_end(0, {"loss": loss if name == "loss" else 0.5})
+        watch.on_epoch_end(2, {"acc": 0.5, "cross_entropy": 0.5, "val_acc": 0.5, "val_cross_entropy": loss})
+
+    monkeypatch.setattr(keras.Model, "fit", pretend)
+    with pytest.raises(DivergedError, match=rf"the {name} became {loss} in epoch 3 at lr 1e\+30; lower `lr`"):
+        fit_tiny(lr=1e30)
+
+
+def test_training_is_the_books(swapped):
     """RMSprop as in Keras' defaults, binary cross-entropy."""
-    result = fit_tiny(epochs=1, batch_size=24)
+    result, _, _ = swapped
     keras.utils.set_random_seed(7)
     model = build_tiny(2)
-    model.compile(keras.optimizers.RMSprop(learning_rate=1e-3, rho=0.9, momentum=0.0), "binary_crossentropy")
-    pictures, labels = next(training_batches(*TRAIN, 24, 7).as_numpy_iterator())
-    model.train_on_batch(pictures, labels)
+    optimizer = keras.optimizers.RMSprop(learning_rate=1e-3, rho=0.9, momentum=0.0)
+    for pictures, labels in training_batches(*TRAIN, 8, 7).take(3 * result.best_epoch):
+        with tf.GradientTape() as tape:
+            loss = keras.losses.BinaryCrossentropy()(labels[:, None], model(pictures, training=True))
+        optimizer.apply(tape.gradient(loss, model.trainable_weights), model.trainable_weights)
     pairs = zip(model.get_weights(), result.model.get_weights(), strict=True)
     assert all(np.allclose(ours, theirs, atol=1e-6) for ours, theirs in pairs)
 
 
 @pytest.fixture
 def compile_only(monkeypatch):
-    """Return what the network of a fit is compiled with; the fit itself is not carried out."""
+    """Return what the network of a fit is compiled with; no pictures are prepared, and none is trained on."""
+    for name in ("training_batches", "evaluation_batches"):
+        monkeypatch.setattr(fitting, name, Mock())
     compiled = Mock(wraps=keras.Model.compile)
     monkeypatch.setattr(keras.Model, "compile", lambda model, **options: compiled(model, **options))
     monkeypatch.setattr(keras.Model, "fit", Mock(side_effect=StopIteration))

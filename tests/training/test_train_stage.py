@@ -14,11 +14,11 @@ from smallvision.core.files import sha256_of
 from smallvision.data.pictures.loading import Pictures
 from smallvision.data.pictures.manifest import read_manifest
 from smallvision.models.facts import read_facts
-from smallvision.models.inference import predict_probabilities
 from smallvision.models.keras_file import load_model
 from smallvision.models.litert import read_litert
 from smallvision.training import calibration
 from tests.conftest import PARAMS, Project, assert_one_line, jpeg, kaggle_members, write_zip
+from tests.models.helpers import probabilities_of
 
 OUTPUTS = "data/models", "metrics/train.json", "metrics/plots", "data/tensorboard"
 
@@ -55,10 +55,10 @@ def test_the_saved_network_is_calibrated(trained_once: Project):
     pictures = Pictures(trained_once.pictures, manifest.subset("validation"), 46)[np.arange(4)]
     path = trained_once.folder / "data/models/model.keras"
     network = load_model(path, read_facts(path))
-    plain = keras.Model(network.layers[1].inputs, network.layers[1].outputs)
+    plain = keras.Model(network.layers[1].input, network.layers[1].output)
     assert plain.name != network.name
-    calibrated = calibration.scale(predict_probabilities(plain, pictures), temperature)
-    assert np.allclose(predict_probabilities(network, pictures), calibrated, atol=1e-6)
+    calibrated = calibration.scale(probabilities_of(plain, pictures), temperature)
+    assert np.allclose(probabilities_of(network, pictures), calibrated, atol=1e-6)
 
 
 def test_a_gpu_that_is_not_there_can_be_insisted_on(trained: Project, monkeypatch):

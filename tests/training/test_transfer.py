@@ -30,7 +30,7 @@ def fit(base, train=TRAIN, validation=VALIDATION, classes=2, **settings):
 
 
 def accuracy(model, subset):
-    predicted = model.predict(subset[0].astype(np.float32) / 255, verbose=0)[:, 0] > 0.5
+    predicted = model(subset[0].astype(np.float32) / 255).numpy()[:, 0] > 0.5
     return (predicted == subset[1]).mean()
 
 

@@ -12,6 +12,10 @@ from smallvision.core.files import require_space
 from smallvision.data.pictures.manifest import SUBSETS, UNLABELLED, Entry, Manifest, Unlabelled, write_manifest
 from smallvision.data.sources.files import SourceFiles
 
+# DVC would warn of an empty folder in every run.
+ABOUT_UNLABELLED = (
+    "Pictures that came without a label. `smallvision predict data/pictures/unlabelled` says what they show.\n"
+)
 MAX_NAME = 200  # bytes; file systems allow 255
 
 
@@ -48,6 +52,7 @@ def write_tree(folder: Path, files: SourceFiles, manifest: Manifest) -> None:
     require_space(folder.parent, sum(files.size(entry.source) for entry in entries))
     try:
         (part / UNLABELLED).mkdir(parents=True)
+        (part / UNLABELLED / "README.txt").write_text(ABOUT_UNLABELLED)
         for subset in SUBSETS:
             for label in manifest.classes:
                 (part / subset / label).mkdir(parents=True)
