@@ -4,10 +4,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import ParameterError
 from smallvision.data.layouts.file_index import FileIndex
 from smallvision.data.layouts.tables import Column, Table
 from smallvision.data.layouts.words import listed, subset_in
+from smallvision.data.pictures.manifest import SUBSETS
 
 _FILES = (
     "filename file filepath path image imagepath imagename imageid imagefile img imgpath imgname imgid picture "
@@ -30,7 +31,12 @@ _GROUPS = frozenset(
     "individual individualid animalid plot plotid plantid session sessionid person personid author user userid".split()
 )
 _TRUE, _FALSE = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no"))
-_FLAGS = {"isvalid": "validation", "isval": "validation", "isvalidation": "validation", "istest": "test"}
+# What a column of true and false says of a picture: the subset if it is true, and if it is false.
+_FLAGS = {
+    "isvalid": ("validation", "train"), "isval": ("validation", "train"), "isvalidation": ("validation", "train"),
+    "istest": ("test", "train"), "istrain": ("train", "test"), "istraining": ("train", "test"),
+    "istrainingimage": ("train", "test"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Roles:
         subsets: the subset that each row names, or None.
         by_column: whether a column says the subsets, and not only the name or the folder of the table.
         groups: the columns that look like groups, by name.
+        notes: lines for the owner of the pictures, about subsets.
     """
 
     paths: Sequence[str | None]
@@ -56,6 +63,7 @@ class Roles:
     subsets: Sequence[str | None]
     by_column: bool
     groups: Sequence[str]
+    notes: Sequence[str]
 
 
 def plain(name: str) -> str:
@@ -76,11 +84,13 @@ def find_roles(table: Table, index: FileIndex, subset: str | None, column: str |
         The roles; None if no column names half as many pictures as the table has rows, or half of the pictures.
 
     Raises:
-        InputError: there is no such column.
+        ParameterError: there is no such column.
     """
     if column is not None and column not in table.columns:
-        raise InputError(f"{table.path}: has no column {column!r}; its columns are {listed(table.columns, 20)}")
-    subsets, subset_columns = _subsets(table, subset)
+        raise ParameterError(
+            f"params.yaml: labels: {table.path} has no column {column!r}; its columns are {listed(table.columns, 20)}"
+        )
+    subsets, subset_columns, notes = _subsets(table, subset)
     found = {name: index.column(table, cells, subsets) for name, cells in table.columns.items() if name != column}
     counts = {name: len(set(paths) - {None}) for name, paths in found.items()}
     ranked = sorted(counts, key=lambda name: (-counts[name], _rank(name)))
@@ -92,38 +102,48 @@ def find_roles(table: Table, index: FileIndex, subset: str | None, column: str |
     label, labels, several, doubt = _labels(
         table, [column] if column else [n for n in others if n not in groups], column
     )
-    return Roles(found[file], labels, doubt, label, several, subsets, bool(subset_columns), groups)
+    return Roles(found[file], labels, doubt, label, several, subsets, bool(subset_columns), groups, notes)
 
 
 def _rank(name: str) -> int:
     return _FILES.index(plain(name)) if plain(name) in _FILES else len(_FILES)
 
 
-def _subsets(table: Table, subset: str | None) -> tuple[list[str | None], list[str]]:
-    """Return the subset of each row, and the columns that say so."""
+def _subsets(table: Table, subset: str | None) -> tuple[list[str | None], list[str], list[str]]:
+    """Return the subset of each row, the columns that say so, and lines about values that name no subset."""
     subsets: list[str | None] = [subset] * len(table)
-    columns = []
+    columns, notes = [], []
     for name, cells in table.columns.items():
         values = {cell for cell in cells if cell}
         called = plain(name) in _SPLITS
         named = {value: pair[0] for value in values if (pair := subset_in(value)) and (called or not pair[1])}
-        if named and len(named) == len(values) and (called or len(values) > 1):
+        if named and (called or (len(values) > 1 and len(named) == len(values))):
             columns.append(name)
-            subsets = [named[cell] if cell else old for cell, old in zip(cells, subsets, strict=True)]
+            subsets = [named.get(cell, old) if cell else old for cell, old in zip(cells, subsets, strict=True)]
         elif plain(name) in _FLAGS and _is_flag(cells):
             columns.append(name)
-            true = _FLAGS[plain(name)]
+            true, false = _FLAGS[plain(name)]
             subsets = [
-                true if cell and cell.lower() in _TRUE else old or "train"
+                _latest(true if cell.lower() in _TRUE else false, old) if cell else old
                 for cell, old in zip(cells, subsets, strict=True)
             ]
-    return subsets, columns
+        if called and (rest := values - named.keys()):
+            so = "their pictures are taken for training ones" if named else "the column was not used"
+            notes.append(f"{table.path}: column {name}: no subset is called {listed(rest)}; {so}")
+    return subsets, columns, notes
+
+
+def _latest(one: str, other: str | None) -> str:
+    """Return that of two subsets which is used later, so that whoever calls a picture a test picture is believed."""
+    return max(one, other or "train", key=SUBSETS.index)
 
 
 def _labels(
     table: Table, names: Sequence[str], asked: str | None
 ) -> tuple[str, Column | None, Mapping[int, Sequence[str]], str]:
     """Find the labels: a column called so, the only other column, one-hot columns, or the only one that repeats."""
+    if any(plain(name) == "x" for name in names):
+        names = [name for name in names if plain(name) != "y"]  # the place of a box
     if asked:
         return asked, table.columns[asked], {}, ""
     known = [name for name in names if plain(name) in _LABELS and any(table.columns[name])]

@@ -1,7 +1,7 @@
 """Find the file that a cell of a table means, however it is written."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
@@ -20,13 +20,15 @@ class FileIndex:
         """
         self._subsets = subsets
         self._by_name: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+        self._by_end: dict[tuple[str, str], list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
         self._folders: set[str] = set()
         for path in subsets:
             pure = PurePosixPath(path)
-            parts = tuple(map(_plain, pure.parts))
+            parts = tuple(map(_folded, pure.parts))
             self._folders.update(parts[:-1])
-            for name in {_plain(pure.name), _plain(pure.stem)}:
+            for name in {_folded(pure.name), _folded(pure.stem)}:
                 self._by_name[name].append((path, parts[:-1]))
+                self._by_end["".join(parts[-2:-1]), name].append((path, parts[:-1]))
 
     def subset(self, path: str) -> str | None:
         """Return the subset that the folders of a picture name."""
@@ -36,46 +38,50 @@ class FileIndex:
         """Return the number of pictures in the folders of a subset, or of all pictures if there are no such folders."""
         return sum(found == subset for found in self._subsets.values()) or len(self._subsets)
 
-    def find(self, cell: str, folder: PurePosixPath, subset: str | None) -> str | None:
-        """Return the path of the picture that a cell means; None if there is none, or if several fit equally well.
+    def find(self, cell: str, folder: PurePosixPath, subset: str | None) -> list[str]:
+        """Return the paths of the pictures that a cell may mean: one, none, or several that fit equally well.
 
         Those win whose folders end like those in the cell, then those below the folder of the table, then those in the
-        folders of its subset. Upper and lower case are the same unless both occur, and so are `.png` and `.jpg`.
+        folders of its subset. Upper and lower case are the same unless both occur, and so are `.png` and `.jpg`. A
+        table of a subset (`train.csv`) never means a picture in the folders of another one.
         """
-        found = self._all(cell, folder, subset)
-        return found[0] if len(found) == 1 else None
-
-    def is_ambiguous(self, cell: str, folder: PurePosixPath, subset: str | None) -> bool:
-        """Tell whether several pictures fit a cell equally well."""
-        return len(self._all(cell, folder, subset)) > 1
-
-    def _all(self, cell: str, folder: PurePosixPath, subset: str | None) -> list[str]:
         pure = PurePosixPath(cell.replace("\\", "/"))
-        found = self._by_name.get(_plain(pure.name), [])
-        if not found and has_picture_suffix(pure):
-            found = self._by_name.get(_plain(pure.stem), [])
-        wanted = tuple(_plain(part) for part in pure.parts[:-1] if part not in (".", "/"))
+        wanted = tuple(_folded(part) for part in pure.parts[:-1] if part not in (".", "/"))
+        found = self._called(pure, wanted)
         if found and wanted:
             ends = [_common_end(parts, wanted) for _, parts in found]
             if max(ends) == 0 and wanted[-1] in self._folders:
                 return []  # train/1.jpg is not meant by test/1.jpg
             found = _best(found, ends)
-        if len(found) > 1:
-            found = _best(found, [PurePosixPath(path).is_relative_to(folder) for path, _ in found])
-        if len(found) > 1:
-            found = _best(found, [self._subsets[path] == subset for path, _ in found])
-        if len(found) > 1:
-            found = _best(found, [PurePosixPath(path).name == pure.name for path, _ in found])
+        elif subset:
+            found = [entry for entry in found if self._subsets[entry[0]] in (None, subset)]
+        ranks: Sequence[Callable[[str], bool]] = (
+            lambda path: PurePosixPath(path).is_relative_to(folder),
+            lambda path: self._subsets[path] == subset,
+            lambda path: PurePosixPath(path).name == pure.name,
+        )
+        for rank in ranks:
+            if len(found) > 1:
+                found = _best(found, [rank(path) for path, _ in found])
         return [path for path, _ in found]
 
+    def _called(self, pure: PurePosixPath, wanted: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the pictures of a name, if possible only those in a folder of the name that is wanted."""
+        for name in (_folded(pure.name), *([_folded(pure.stem)] if has_picture_suffix(pure) else [])):
+            if found := (wanted and self._by_end.get((wanted[-1], name))) or self._by_name.get(name, []):
+                return found
+        return []
+
     def column(self, table: Table, cells: Column, subsets: Sequence[str | None]) -> list[str | None]:
-        """Return the picture that each cell of a column means."""
-        return [
-            self.find(cell, table.folder, subset) if cell else None for cell, subset in zip(cells, subsets, strict=True)
-        ]
+        """Return the picture that each cell of a column means; None if there is none, or several fit."""
+        found: dict[tuple[str | None, str | None], str | None] = {}
+        for cell, subset in set(zip(cells, subsets, strict=True)):
+            paths = self.find(cell, table.folder, subset) if cell else []
+            found[cell, subset] = paths[0] if len(paths) == 1 else None
+        return [found[pair] for pair in zip(cells, subsets, strict=True)]
 
 
-def _plain(name: str) -> str:
+def _folded(name: str) -> str:
     """Return the form of a name that is the same in small and capital letters, and however its accents are encoded."""
     return normalize("NFC", name).casefold()
 
@@ -88,4 +94,5 @@ def _common_end(parts: Sequence[str], wanted: Sequence[str]) -> int:
 
 
 def _best(found: list[tuple[str, tuple[str, ...]]], ranks: Sequence[int]) -> list[tuple[str, tuple[str, ...]]]:
-    return [entry for entry, rank in zip(found, ranks, strict=True) if rank == max(ranks)]
+    best = max(ranks)
+    return [entry for entry, rank in zip(found, ranks, strict=True) if rank == best]

@@ -9,6 +9,7 @@ from smallvision.data.layouts.words import (
     cannot_be_classes,
     could_be_classes,
     is_annotation,
+    is_container,
     is_generic,
     is_unlabelled,
     listed,
@@ -23,12 +24,14 @@ class FolderReading:
         places: where each picture lies. Folders that say nothing (`images`) and those that wrap all are taken out.
         depth: which of a place's folders is its class.
         other: a lower level that could be the classes as well, if there is one.
+        lowest: the lowest level that could be the classes if one had to choose: words, or numbers that come back.
         notes: lines for the owner of the pictures.
     """
 
     places: Sequence[Place]
     depth: int
     other: int | None
+    lowest: int
     notes: Sequence[str]
 
     @property
@@ -77,12 +80,14 @@ def read_folders(places: Sequence[Place], *, literal: bool = False) -> FolderRea
     if words and cannot_be_classes(_names(places, top)) and _is_shared(places, top, words[0]):
         top = words[0]
     # If there are no words, numbers below other numbers may be the classes if they come back: 8863/0, 8863/1, 8914/0.
-    lower = words or [
+    numbers = [
         depth
         for depth in levels
         if not cannot_be_classes(_names(places, depth)) and depth > top and _is_shared(places, top, depth)
     ]
-    return FolderReading(places, top, lower[-1] if lower and lower[-1] > top else None, notes)
+    lower = [depth for depth in words or numbers if depth > top]
+    lowest = [*lower, *numbers, top][0 if not lower else len(lower) - 1]
+    return FolderReading(places, top, lower[-1] if lower else None, lowest, notes)
 
 
 def _names(places: Sequence[Place], depth: int) -> set[str]:
@@ -110,7 +115,9 @@ def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list
         if len(names) == 1 or names == vague:
             places = [_without(place, depth) for place in places]
             continue
-        loose = vague - {place.folders[depth] for place in places if len(place.folders) > depth + 1}
+        loose = {name for name in names if is_container(name)} - {
+            place.folders[depth] for place in places if len(place.folders) > depth + 1
+        }
         unlabelled = {name for name in names if is_unlabelled(name)} | (loose if len(names - vague) > 1 else set())
         if unlabelled and not literal:
             notes.append(

@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import ParameterError
 from smallvision.data.layouts.folders import FolderReading
 from smallvision.data.layouts.names import stem_of
 from smallvision.data.layouts.rows import Grouping
@@ -41,24 +41,24 @@ def group_pictures(
         columns: for each column of a table, the value for each picture.
 
     Raises:
-        InputError: the source has no such column or folders, or no path fits the pattern.
+        ParameterError: the source has no such column or folders, or no path fits the pattern.
     """
     if key in columns:
         return dict(columns[key])
     if key == "folder":
         if not folders:
-            raise InputError(
-                "split.group: folder: there are no folders but those of the classes and subsets; set it to null"
+            raise ParameterError(
+                "params.yaml: split.group: folder: there are none but those of classes and subsets; set it to null"
             )
         return dict(folders)
     if "(" in key:
         matches = {path: match for path in paths if (match := re.search(key, path))}
         if not matches:
-            raise InputError(f"split.group: {key}: fits no path, such as {paths[0]}")
+            raise ParameterError(f"params.yaml: split.group: {key}: fits no path, such as {paths[0]}")
         return {path: match[1] for path, match in matches.items() if match[1]}
-    raise InputError(
-        f"split.group: {key}: no table has such a column ({listed(columns) or 'there is none'}); expected null, "
-        "folder, a column, or a pattern with one group in parentheses"
+    raise ParameterError(
+        f"params.yaml: split.group: {key}: no table has such a column ({listed(columns) or 'there is none'}); "
+        "expected null, folder, a column, or a pattern with one group in parentheses"
     )
 
 

@@ -33,7 +33,9 @@ def read_names(paths: Sequence[str], *, always: bool = False) -> dict[str, str] 
     stems = {path: stem for path in paths if (stem := stem_of(path)) and words_of(stem)}
     if not always:
         stems = _of_most_files(stems, paths)
-        stems = {path: stem for path, stem in stems.items() if not (is_camera(stem) or is_date(stem))}
+        stems = {
+            path: stem for path, stem in stems.items() if not (is_camera(stem) or is_date(stem) or subset_in(stem))
+        }
         counts = Counter(stems.values())
         several = [stem for stem, count in counts.items() if count > 1]
         if 2 * len(several) < len(counts) or are_counted(counts) or len(several) < 2:

@@ -6,7 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from smallvision.data.layouts.words import GENERIC, is_annotation, is_generic, is_unlabelled, subset_in, words_of
+from smallvision.data.layouts.words import (
+    GENERIC,
+    could_be_classes,
+    is_annotation,
+    is_generic,
+    is_only_a_subset,
+    is_unlabelled,
+    subset_in,
+    words_of,
+)
 
 MASKS = "a mask or another annotation"
 _MASK_NAME = re.compile(
@@ -50,27 +59,29 @@ def find_masks(paths: Sequence[str]) -> set[str]:
         names = {parts[depth] for parts in folders.values() if len(parts) > depth}
         masks = {name for name in names if is_annotation(name)}
         others = names - masks
-        if masks and others and all(is_generic(name) or name in _subsets_among(others) for name in others):
+        subsets = _subsets_among(others)
+        if masks and others and all(is_generic(name) or name in subsets for name in others):
             found.update(path for path, parts in folders.items() if len(parts) > depth and parts[depth] in masks)
     return found
 
 
-def places_of(paths: Sequence[str], *, literal: bool = False) -> list[Place]:
+def places_of(paths: Sequence[str], labels: str = "auto") -> list[Place]:
     """Return where pictures lie, and find the folders that name a subset, on any level of folders.
 
     The rule looks at all names on a level together, because `train` is a class among `plane` and `car`.
 
     Args:
         paths: the pictures.
-        literal: whether a folder beside those of classes is a class whatever its name, as `labels: top` asks for.
+        labels: the parameter. With `top`, a folder beside those of classes is a class whatever its name. With
+            `parent`, a folder with the same folders below as one of its neighbours is no class.
     """
-    return _without_subsets([Place(path, PurePosixPath(path).parts[:-1]) for path in paths], 0, literal=literal)
+    return _without_subsets([Place(path, PurePosixPath(path).parts[:-1]) for path in paths], 0, labels)
 
 
-def _without_subsets(places: list[Place], depth: int, *, literal: bool) -> list[Place]:
+def _without_subsets(places: list[Place], depth: int, labels: str) -> list[Place]:
     """Take the folders of subsets out, from a level of folders downwards."""
     while any(len(place.folders) > depth for place in places if not place.beside):
-        found = _take_out(places, depth, literal=literal)
+        found = _take_out(places, depth, labels)
         if found is None:
             depth += 1
         else:
@@ -78,7 +89,7 @@ def _without_subsets(places: list[Place], depth: int, *, literal: bool) -> list[
     return places
 
 
-def _take_out(places: Sequence[Place], depth: int, *, literal: bool) -> list[Place] | None:
+def _take_out(places: Sequence[Place], depth: int, labels: str) -> list[Place] | None:
     """Take the names on one level of folders out if they are those of subsets; None: they are not."""
     level = [place for place in places if len(place.folders) > depth and not place.beside]
     subsets = _subsets_among({place.folders[depth] for place in level})
@@ -87,39 +98,75 @@ def _take_out(places: Sequence[Place], depth: int, *, literal: bool) -> list[Pla
     for place in level:
         if place.folders[:depth] in parents:
             below[place.folders[depth]].update(place.folders[depth + 1 : depth + 2])
-    unlabelled = {name for name in below if is_unlabelled(name) and not literal}
-    names, others = set(subsets), below.keys() - subsets.keys() - unlabelled
-    inside = set().union(*(below[name] for name in names))
-    alike = {name for name in others if below[name] & inside}
-    loose = not any(below[name] for name in others)
-    wrapping = {place.folders[depth] for place in level if any(map(_is_subset, place.folders[depth + 1 :]))}
+    unlabelled = {name for name in below if is_unlabelled(name) and labels != "top"}
+    inside = set().union(*(below[name] for name in subsets if name in below))
+    alike = {name for name in below.keys() - subsets.keys() - unlabelled if below[name] & inside}
+    # With the same folders below as train/, test_v2/ is a test set, whatever its other words.
+    subsets |= {name: pair[0] for name in alike if (pair := subset_in(name))}
+    names = set(subsets)
+    others, alike = below.keys() - names - unlabelled, alike - names
+    wrapping = {place.folders[depth] for place in level if any(map(is_only_a_subset, place.folders[depth + 1 :]))}
+    taken, aside = _subset_level(below, subsets, others, alike, wrapping, labels)
     if not names:
-        taken: Collection[str] = ()
-    elif others and others <= wrapping:  # test/ beside a folder that holds train/ and valid/
-        taken = names | others
-    elif len(set(subsets.values())) > 1 or not others or alike or (len(inside) > 1 and loose):
-        taken = names | alike
-        unlabelled |= others - alike
-    elif inside & others:  # cat/, dog/ and test/cat/, test/dog/
-        taken = names
-    elif inside or literal or set(subsets.values()) == {"train"}:  # a class may be called so: train/, plane/ and car/
-        taken = ()
-    else:  # pictures in test/ beside cat/ and dog/
-        taken, unlabelled = (), unlabelled | names
+        taken, aside = set(), set()
+    unlabelled |= aside
     if not taken and not unlabelled:
         return None
     found = [
         _without(place, depth, subsets, taken, unlabelled) if place.folders[:depth] in parents else place
         for place in places
     ]
-    return _unpacked_beside(found, depth, literal=literal)
+    return _unpacked_beside(found, depth, labels)
 
 
-def _unpacked_beside(places: Sequence[Place], depth: int, *, literal: bool) -> list[Place]:
+def _subset_level(
+    below: Mapping[str, set[str]],
+    subsets: Mapping[str, str],
+    others: set[str],
+    alike: set[str],
+    wrapping: set[str],
+    labels: str,
+) -> tuple[set[str], set[str]]:
+    """Decide whether names on a level are subsets although other names stand beside them.
+
+    Args:
+        below: for each name, the folders in it.
+        subsets: the names that a subset may have, with the subset.
+        others: the other names.
+        alike: those of the others with the same folders below as one of a subset.
+        wrapping: the names with the folder of a subset somewhere below.
+        labels: the parameter.
+
+    Returns:
+        The names that are no classes, and those whose pictures lie aside of the subsets.
+    """
+    names = set(subsets)
+    inside = set().union(*(below[name] for name in names))
+    twins = labels == "parent" or not could_be_classes(others - _namesakes(names, others))
+    if others and others <= wrapping:
+        return names | others, set()  # test/ beside a folder that holds train/ and valid/
+    if len(set(subsets.values())) > 1 or not others or (alike and twins):
+        return names | alike, others - alike
+    if len(inside) > 1 and not any(below[name] for name in others):
+        return names | alike, others - alike
+    if inside & others:  # cat/, dog/ and test/cat/, test/dog/
+        return names, set()
+    if inside or labels == "top" or set(subsets.values()) == {"train"}:
+        return set(), set()  # a class may be called so: train/, plane/ and car/
+    return set(), {name for name in names if is_only_a_subset(name)}  # pictures in test/ beside cat/ and dog/
+
+
+def _namesakes(names: Collection[str], others: Collection[str]) -> set[str]:
+    """Return the names that a subset's name repeats, as `rps-test-set` repeats `rps`."""
+    rests = {tuple(word for word in pair[1] if word not in GENERIC) for name in names if (pair := subset_in(name))}
+    return {name for name in others if tuple(word for word in words_of(name) if word not in GENERIC) in rests}
+
+
+def _unpacked_beside(places: Sequence[Place], depth: int, labels: str) -> list[Place]:
     """Find the subsets in folders that lie beside those of subsets, as where an archive was packed a second time."""
     aside = [place for place in places if place.beside and len(place.folders) > depth + 1]
     again = _without_subsets(
-        [replace(place, beside=False, folders=place.folders[depth + 1 :]) for place in aside], 0, literal=literal
+        [replace(place, beside=False, folders=place.folders[depth + 1 :]) for place in aside], 0, labels
     )
     found = {
         place.path: replace(place, folders=old.folders[:depth] + place.folders)
@@ -127,10 +174,6 @@ def _unpacked_beside(places: Sequence[Place], depth: int, *, literal: bool) -> l
         if place.subset
     }
     return [found.get(place.path, place) for place in places]
-
-
-def _is_subset(name: str) -> bool:
-    return name in _subsets_among([name])
 
 
 def _subsets_among(names: Collection[str]) -> dict[str, str]:

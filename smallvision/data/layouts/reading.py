@@ -12,7 +12,7 @@ from smallvision.data.layouts.names import are_the_books, cross_the_folders, rea
 from smallvision.data.layouts.places import MASKS, Place, find_masks, places_of
 from smallvision.data.layouts.rows import Reading, Row
 from smallvision.data.layouts.table_labels import ELSEWHERE, TableReading, read_tables
-from smallvision.data.layouts.words import cannot_be_classes, is_leftover, listed
+from smallvision.data.layouts.words import cannot_be_classes, is_leftover, listed, subset_in
 from smallvision.data.sources.files import SourceFiles
 
 MAX_CLASS_NAME = 200  # bytes; a class becomes a folder, and file systems allow 255
@@ -41,17 +41,19 @@ def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = No
         InputError: the labels cannot be found, or two readings are equally good; the message then names the classes of
             both, and the line of params.yaml that decides.
     """
-    literal = labels == "top"
     order = {path: number for number, path in enumerate(files.pictures)}
     masks = find_masks(files.pictures)
-    pictures = [path for path in files.pictures if path not in masks]
-    places = places_of(pictures, literal=literal)
-    folders = read_folders(places, literal=literal)
-    tables = read_tables(files, places, labels, group)
+    places = places_of([path for path in files.pictures if path not in masks], labels)
+    tables = read_tables(files, dict.fromkeys(masks) | {place.path: place.subset for place in places}, labels, group)
+    if masks & tables.labels.keys():  # a table gives them labels, so they are pictures like all others
+        masks -= tables.labels.keys()
+        places = places_of([path for path in files.pictures if path not in masks], labels)
+    pictures = [place.path for place in places]
+    folders = read_folders(places, literal=labels == "top")
     chosen = _decide(files.name, pictures, folders, tables, labels)
     _refuse_confusing(files.name, chosen.found)
     around = folder_groups(folders, chosen.depth)
-    groups = group_pictures(group, files.pictures, around, tables.groups) if group else {}
+    groups = group_pictures(group, pictures, around, tables.groups) if group else {}
     rows = [
         Row(
             path=place.path,
@@ -68,7 +70,7 @@ def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = No
         reader=chosen.reader,
         books=_is_the_books(places, chosen),
         rows=rows,
-        notes=_notes(folders, tables, chosen),
+        notes=[*_notes(folders, tables, chosen), *_alone(groups, chosen.found)],
         grouping=None if group else suggest_groups(chosen.found, around, tables.groups),
     )
 
@@ -77,17 +79,29 @@ def _notes(folders: FolderReading | None, tables: TableReading, chosen: _Labels)
     """Return what the owner of the pictures should read."""
     unused = [f"not used: {doubt}" for doubt in tables.doubts]
     if tables.unread:
-        unused.append(f"not used: {listed(tables.unread, 3)}: no column names a picture, or it is a spreadsheet")
+        unused.append(f"not used: {listed(tables.unread, 3)}: no column names a picture")
+    if tables.sheets:
+        unused.append(f"not used: {listed(tables.sheets, 3)}: spreadsheets are not read; save a table as CSV")
     notes = [*tables.notes, *unused, *(folders.notes if folders and chosen.depth is not None else [])]
     classes = set(chosen.found.values())
     if chosen.depth is not None and cannot_be_classes(classes):
         notes.append(f"{listed(classes, 3)} are the classes; if they are none, see `labels` in params.yaml")
+    if chosen.depth is not None:
+        like_subsets = [name for name in sorted(classes) if subset_in(name)]
+        notes += [f"{name}: a class by its folder, although that is called like a subset" for name in like_subsets]
     notes += [
-        f"{name}: a class, by its folder; to leave it out, list the others in `classes`"
+        f"{name}: a class by its name; to leave it out, list the others in `classes`"
         for name in sorted(classes)
         if is_leftover(name)
     ]
     return notes
+
+
+def _alone(groups: Mapping[str, str], labels: Mapping[str, str]) -> list[str]:
+    """Say how many labelled pictures are in no group, if groups were asked for."""
+    without = len(labels.keys() - groups.keys())
+    told = f"`split.group` gives {without} of {len(labels)} labelled pictures no group; each of them stands alone"
+    return [told] if groups and without else []
 
 
 def _decide(
@@ -98,17 +112,18 @@ def _decide(
         return _as_asked(name, pictures, folders, labels)
     names = read_names(pictures)
     if tables.names:
-        if labels == "auto" and folders and folders.plain:
-            _refuse_contradiction(name, folders, tables)
-        return _Labels(f"the table {' and '.join(tables.names)}", tables.labels)
+        return _by_table(name, folders, names if labels == "auto" else None, tables, labels)
     if folders and (folders.other is not None or folders.plain):
         return _sure_folders(name, folders, names)
     if names:
+        if folders and not cannot_be_classes(folders.classes(folders.depth)):
+            _refuse_crossing(name, folders, names)
         return _by_names(names)
     if tables.doubts:
         raise InputError(f"{name}: no labels: {tables.doubts[0]}")
-    if tables.unread and not folders:
-        raise _no_labels(name, pictures, f"no labels, and {listed(tables.unread, 3)} names no pictures")
+    if (tables.unread or tables.sheets) and not folders:
+        why = "names no pictures" if tables.unread else "is a spreadsheet, which is not read; save it as CSV"
+        raise _no_labels(name, pictures, f"no labels, and {listed(tables.unread or tables.sheets, 3)} {why}")
     if not folders:
         raise _no_labels(name, pictures, "no labels")
     return _by_folders(folders, folders.depth)
@@ -122,7 +137,7 @@ def _as_asked(name: str, pictures: Sequence[str], folders: FolderReading | None,
         raise _no_labels(name, pictures, "labels: name: no file is called like cat.0.jpg, cat_0.jpg or cat (0).jpg")
     if not folders:
         raise _no_labels(name, pictures, f"labels: {labels}: no level of folders has more than one name")
-    return _by_folders(folders, folders.depth if labels == "top" or folders.other is None else folders.other)
+    return _by_folders(folders, folders.depth if labels == "top" else folders.lowest)
 
 
 def _by_folders(folders: FolderReading, depth: int) -> _Labels:
@@ -135,24 +150,59 @@ def _by_names(names: Mapping[str, str]) -> _Labels:
 
 def _sure_folders(name: str, folders: FolderReading, names: Mapping[str, str] | None) -> _Labels:
     """Return the labels that folders give, if neither another level nor the names of the files say something else."""
-    found = folders.labels(folders.depth)
     if folders.other is not None:
         raise _two_readings(name, {"top": folders.classes(folders.depth), "parent": folders.classes(folders.other)})
-    if names and cross_the_folders(dict(names), found):
-        raise _two_readings(name, {"top": set(found.values()), "name": set(names.values())})
+    if names:
+        _refuse_crossing(name, folders, names)
     return _by_folders(folders, folders.depth)
 
 
-def _refuse_contradiction(name: str, folders: FolderReading, tables: TableReading) -> None:
-    """Refuse a table and folders of classes that divide the pictures in different ways."""
-    levels = [folders.depth] if folders.other is None else [folders.depth, folders.other]
-    for depth in levels:
+def _refuse_crossing(name: str, folders: FolderReading, names: Mapping[str, str]) -> None:
+    """Refuse folders that hold pictures of several names each, as both may be the labels."""
+    found = folders.labels(folders.depth)
+    if cross_the_folders(dict(names), found):
+        raise _two_readings(name, {"top": set(found.values()), "name": set(names.values())})
+
+
+def _by_table(
+    name: str, folders: FolderReading | None, names: Mapping[str, str] | None, tables: TableReading, labels: str
+) -> _Labels:
+    """Return the labels of tables, unless `labels` leaves open whether folders or names are meant, which say others."""
+    table = _table_of(tables)
+    if names and cross_the_folders(dict(names), tables.labels):
+        raise _two_readings(name, {"name": set(names.values()), table: set(tables.labels.values())})
+    if labels == "auto" and folders and folders.plain:
+        return _table_or_folders(name, folders, tables)
+    return _Labels(f"the table {' and '.join(tables.names)}", tables.labels)
+
+
+def _table_or_folders(name: str, folders: FolderReading, tables: TableReading) -> _Labels:
+    """Return the labels of a table, or those of folders if it gives the same to only a few of the pictures.
+
+    Raises:
+        InputError: table and folders divide the pictures in different ways.
+    """
+    for depth in (folders.depth, *([folders.other] if folders.other is not None else [])):
         found = folders.labels(depth)
-        pairs = {(tables.labels[path], label) for path, label in found.items() if path in tables.labels}
-        if len(pairs) == len({table for table, _ in pairs}) == len({folder for _, folder in pairs}):
-            return
-    table = tables.names[0].split(", column ")[0]
-    raise _two_readings(name, {"top": folders.classes(folders.depth), table: set(tables.labels.values())})
+        if _agree(found, tables.labels):
+            if 2 * len(tables.labels) < len(found):
+                tables.notes.append(
+                    f"{_table_of(tables)} labels {len(tables.labels)} of {len(found)} pictures, as folders do"
+                )
+                return _by_folders(folders, depth)
+            return _Labels(f"the table {' and '.join(tables.names)}", tables.labels)
+    readings = {"top": folders.classes(folders.depth), _table_of(tables): set(tables.labels.values())}
+    raise _two_readings(name, readings)
+
+
+def _agree(found: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Tell whether two readings divide the pictures that both label in the same way."""
+    pairs = {(labels[path], label) for path, label in found.items() if path in labels}
+    return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+
+
+def _table_of(tables: TableReading) -> str:
+    return tables.names[0].split(", column ")[0]
 
 
 def _two_readings(name: str, readings: Mapping[str, set[str]]) -> InputError:

@@ -1,15 +1,15 @@
 """Read labels from the tables that come with pictures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, ParameterError
 from smallvision.data.layouts.columns import Roles, find_roles
 from smallvision.data.layouts.file_index import FileIndex
-from smallvision.data.layouts.places import Place
 from smallvision.data.layouts.tables import SHEETS, SUFFIXES, Table, parse_table
-from smallvision.data.layouts.words import listed, subset_in, words_of
+from smallvision.data.layouts.words import is_only_a_subset, listed, subset_in, words_of
+from smallvision.data.pictures.manifest import SUBSETS
 from smallvision.data.sources.files import SourceFiles
 
 ELSEWHERE = ("top", "parent", "name")  # values of `labels` by which labels stand in no table
@@ -29,7 +29,8 @@ class TableReading:
         groups: for each column, the group of each picture.
         notes: lines for the owner of the pictures.
         doubts: why a table was not used although it may be the right one, with the remedy.
-        unread: tables that name no picture, and spreadsheets.
+        unread: tables that name no picture.
+        sheets: spreadsheets, which are not read.
     """
 
     names: list[str] = field(default_factory=list)
@@ -40,52 +41,69 @@ class TableReading:
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    sheets: list[str] = field(default_factory=list)
 
 
-def read_tables(files: SourceFiles, places: Sequence[Place], labels: str, group: str | None) -> TableReading:
+def read_tables(files: SourceFiles, subsets: Mapping[str, str | None], labels: str, group: str | None) -> TableReading:
     """Read the tables of a source: labels, subsets and groups.
 
     Args:
         files: the source.
-        places: where its pictures lie.
+        subsets: all its pictures, with the subset that their folders name.
         labels: the parameter. Unless it names a table (`labels.csv`), and perhaps its column (`labels.csv:breed`), all
             tables that fit are read. If it says that labels stand elsewhere, tables give only subsets and groups.
         group: the value of `split.group`, which may be a column.
 
     Raises:
-        InputError: the table that `labels` names is missing, cannot be read, or leaves its labels open; two tables give
-            different labels to the same picture.
+        ParameterError: there is no such table, or no such column.
+        InputError: the table that `labels` names cannot be read, or leaves its labels open; two tables give different
+            labels to the same picture.
     """
-    index = FileIndex({place.path: place.subset for place in places})
+    index = FileIndex(subsets)
     reading = TableReading()
+    named, column = None, None
     if labels not in ("auto", *ELSEWHERE):
-        name, _, column = labels.rpartition(":") if ":" in labels else (labels, "", "")
-        path = _named(files, name)
-        table = _with_header(parse_table(path, files.read(path)), index)
-        roles = find_roles(table, index, _subset_of(path), column or None)
-        if roles is None or roles.labels is None:
-            raise InputError(_why_not(files, table, roles))
-        _add(reading, table, roles, group, index)
-        return reading
+        name, _, column = labels.partition(":")
+        named = _named(files, name)
+        _read_table(reading, files, named, index, column or None, group)
     for path in _candidates(files, reading):
-        data = files.read(path)
-        try:
-            table = _with_header(parse_table(path, data), index)
-        except InputError as error:
-            reading.doubts.append(str(error))
-            continue
-        roles = find_roles(table, index, _subset_of(path), None)
-        if roles is None:
-            if labels == "auto":
-                _refuse_same_names(files, table, index)
-            reading.unread.append(path)
-            continue
-        if labels in ELSEWHERE:
-            roles = replace(roles, labels=None, several={}, doubt="")
-        if roles.doubt:
-            reading.doubts.append(_why_not(files, table, roles))
-        _add(reading, table, roles, group, index)
+        if path != named:
+            _try_table(reading, files, path, index, group, labels)
     return reading
+
+
+def _read_table(
+    reading: TableReading, files: SourceFiles, path: str, index: FileIndex, column: str | None, group: str | None
+) -> None:
+    """Read the table that `labels` names."""
+    table = _with_header(parse_table(path, files.read(path)), index)
+    roles = find_roles(table, index, _subset_of(path), column)
+    if roles is None or roles.labels is None:
+        raise InputError(_why_not(files, table, roles))
+    _add(reading, table, roles, group, index)
+
+
+def _try_table(
+    reading: TableReading, files: SourceFiles, path: str, index: FileIndex, group: str | None, labels: str
+) -> None:
+    """Read a table if it fits. Unless `labels` is `auto`, labels stand elsewhere, and it gives only the rest."""
+    data = files.read(path)
+    try:
+        table = _with_header(parse_table(path, data), index)
+    except InputError as error:
+        reading.doubts.append(str(error))
+        return
+    roles = find_roles(table, index, _subset_of(path), None)
+    if roles is None:
+        if labels == "auto":
+            _refuse_same_names(files, table, index)
+        reading.unread.append(path)
+        return
+    if labels != "auto":
+        roles = replace(roles, labels=None, several={}, doubt="")
+    if roles.doubt:
+        reading.doubts.append(_why_not(files, table, roles))
+    _add(reading, table, roles, group, index)
 
 
 def _named(files: SourceFiles, name: str) -> str:
@@ -94,8 +112,9 @@ def _named(files: SourceFiles, name: str) -> str:
     if name in found or len(found) == 1:
         return name if name in found else found[0]
     tables = [path for path in files.others if path.lower().endswith(SUFFIXES)]
-    raise InputError(
-        f"labels: {name}: {'several tables are called so' if found else 'there is no such table'} in {files.name}; "
+    why = "several tables are called so" if found else "there is no such table"
+    raise ParameterError(
+        f"params.yaml: labels: {name}: {why} in {files.name}; "
         f"its tables are {listed(found or tables) or 'none'}; or auto, top, parent, name"
     )
 
@@ -103,7 +122,7 @@ def _named(files: SourceFiles, name: str) -> str:
 def _candidates(files: SourceFiles, reading: TableReading) -> list[str]:
     """Return the tables that may hold labels. One to be handed in at Kaggle has labels that mean nothing."""
     tables = [path for path in files.others if path.lower().endswith(SUFFIXES)]
-    reading.unread += [path for path in files.others if path.lower().endswith(SHEETS)]
+    reading.sheets += [path for path in files.others if path.lower().endswith(SHEETS)]
     meant = [path for path in tables if "submission" not in words_of(PurePosixPath(path).stem)]
     large = [path for path in meant if files.size(path) > MAX_BYTES]
     if len(meant) > MAX_TABLES or large:
@@ -126,10 +145,8 @@ def _with_header(table: Table, index: FileIndex) -> Table:
 def _subset_of(path: str) -> str | None:
     """Return the subset that the name of a table says, as in `train.csv`, or its folder, as in `train/metadata.csv`."""
     pure = PurePosixPath(path)
-    for name in (pure.stem, *reversed(pure.parts[:-1])):
-        if found := subset_in(name):
-            return found[0]
-    return None
+    names = [pure.stem, *filter(is_only_a_subset, reversed(pure.parts[:-1]))]
+    return next((found[0] for name in names if (found := subset_in(name))), None)
 
 
 def _why_not(files: SourceFiles, table: Table, roles: Roles | None) -> str:
@@ -146,7 +163,7 @@ def _refuse_same_names(files: SourceFiles, table: Table, index: FileIndex) -> No
     """Refuse a table whose rows fit pictures in several folders, because nobody can tell which are meant."""
     for column in table.columns.values():
         cells = [cell for cell in column if cell]
-        several = [cell for cell in cells if index.is_ambiguous(cell, table.folder, _subset_of(table.path))]
+        several = [cell for cell in cells if len(index.find(cell, table.folder, _subset_of(table.path))) > 1]
         if 2 * len(set(several)) > max(len(cells), 2):
             raise InputError(
                 f"{files.name}: {table.path} names {several[0]}, which is in several folders; write the folders into "
@@ -167,7 +184,8 @@ def _add(reading: TableReading, table: Table, roles: Roles, group: str | None, i
         elif label is not None and reading.labels.setdefault(path, label) != label:
             unlike.append(path)
         if (subset := roles.subsets[row]) and (roles.by_column or not index.subset(path)):
-            reading.subsets[path] = subset
+            said = (subset, index.subset(path) or subset, reading.subsets.get(path, subset))
+            reading.subsets[path] = max(said, key=SUBSETS.index)  # whoever calls it a test picture is believed
     for name in {*roles.groups, group} & {*table.columns}:
         cells = zip(roles.paths, table.columns[str(name)], strict=True)
         reading.groups.setdefault(str(name), {}).update({path: cell for path, cell in cells if path and cell})
@@ -175,6 +193,7 @@ def _add(reading: TableReading, table: Table, roles: Roles, group: str | None, i
     for path in unlike:
         reading.labels.pop(path, None)
         reading.left_out[path] = f"different labels in {table.path}"
+    reading.notes += roles.notes
     if roles.labels is not None:
         reading.names.append(f"{table.path}, column {roles.label}")
     if missing:

@@ -12,7 +12,7 @@ from smallvision.core.errors import InputError, printable
 SHEETS = (".xlsx", ".xls", ".ods")  # spreadsheets, which are not read
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _DELIMITERS = ",;\t|"
-_EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "<na>"))
+_EMPTY = frozenset(("", "nan", "null", "na", "n/a", "<na>"))  # not "none", which is a class of defects or of animals
 
 Column = Sequence[str | None]
 
@@ -104,7 +104,7 @@ def _delimiter(text: str, delimiters: str) -> str:
 
 def _json_lines(path: str, text: str) -> dict[str, list[object]]:
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # other breaks of lines may stand in a text
         if line.strip():
             try:
                 row = json.loads(line)

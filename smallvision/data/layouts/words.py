@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 _SUBSETS = {
-    "train": "train", "training": "train",
+    "train": "train", "training": "train", "trainval": "train",
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "eval": "validation", "evaluation": "validation",
-    "test": "test", "testing": "test", "holdout": "test",
+    "test": "test", "tests": "test", "testing": "test", "holdout": "test",
 }  # fmt: skip
 # Words of names that say that there are pictures, but not what they show.
 GENERIC = frozenset(
@@ -17,6 +17,9 @@ GENERIC = frozenset(
     "raw original originals processed resized jpg jpeg jpegs png pngs bmp gif tif tiff webp folder directory all part "
     "parts batch chunk shard split splits subset content contents input inputs archive export frames samples sample "
     "collection seg new labelled labeled".split()
+)
+_CONTAINERS = frozenset(
+    "images image img imgs pictures picture pics pic photos photo data dataset datasets files jpg jpeg png".split()
 )
 # Words of folders whose pictures are no photographs, but belong to those in a folder beside them.
 _ANNOTATIONS = frozenset(
@@ -37,7 +40,6 @@ CAMERA = frozenset(
     "pano copy edited telegram signal".split()
 )
 _ATTACHED = re.compile(r"(train|training|val|valid|validation|test|testing)(set|data|images|imgs|img)")
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _DATE = re.compile(r"(19|20)\d\d(\D?\d\d?){0,5}|\d\d?[-_.]\d\d?[-_.]\d{2,4}")
 _MAGNIFICATION = re.compile(r"x?\d+x?", re.IGNORECASE)
 _DATE_INSIDE = re.compile(r"(?<!\d)(19|20)\d\d[-_.]?(0\d|1[0-2])[-_.]?[0-3]\d")
@@ -75,6 +77,12 @@ def is_generic(name: str) -> bool:
     return bool(words) and (all(word in GENERIC for word in words) or (words[-1] in GENERIC and name[-1].isdigit()))
 
 
+def is_container(name: str) -> bool:
+    """Tell whether a folder is called after what every one of them holds: pictures, files, data."""
+    words = words_of(name)
+    return bool(words) and all(word in _CONTAINERS for word in words)
+
+
 def is_annotation(name: str) -> bool:
     """Tell whether a folder is named after masks or other annotations of pictures."""
     words = words_of(name)
@@ -98,11 +106,6 @@ def is_camera(name: str) -> bool:
     """Tell whether the beginning of a file's name is a camera's or a program's: `IMG`, `WhatsApp Image 2021-05-03`."""
     words = words_of(name)  # a name without letters has none
     return all(word in CAMERA or word in GENERIC for word in words) or bool(_DATE_INSIDE.search(name))
-
-
-def is_number(name: str) -> bool:
-    """Tell whether a name is a plain number."""
-    return bool(_NUMBER.fullmatch(name)) and not is_date(name)
 
 
 def is_date(name: str) -> bool:
@@ -140,11 +143,13 @@ def could_be_classes(names: Iterable[str]) -> set[str]:
     return {
         name
         for name in names - series_among(names)
-        if words_of(name) and not (is_generic(name) or is_date(name) or is_magnification(name) or _only_a_subset(name))
+        if words_of(name)
+        and not (is_generic(name) or is_date(name) or is_magnification(name) or is_only_a_subset(name))
     }
 
 
-def _only_a_subset(name: str) -> bool:
+def is_only_a_subset(name: str) -> bool:
+    """Tell whether a name says a subset and nothing else of meaning: `test`, `test_images`, but not `covid_test`."""
     found = subset_in(name)
     return found is not None and all(word in GENERIC for word in found[1])
 

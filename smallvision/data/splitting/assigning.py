@@ -113,8 +113,8 @@ def _sizes_beside(given: Sequence[str], free: Mapping[str, int], wanted: Split) 
         if sizes["train"] < 1:
             raise InputError(
                 f"{printable(label)}: too few pictures are left for {in_words(['train', *missing])}, {count}, after "
-                f"copies of {in_words(given)} pictures were taken out; add pictures, or set `split.subsets: new` in "
-                "params.yaml"
+                f"what belongs to {in_words(given)} pictures (copies, groups) was taken out; add pictures, or set "
+                "`split.subsets: new` in params.yaml"
             )
         all_sizes[label] = sizes
     return all_sizes

@@ -191,7 +191,7 @@ def test_a_class_of_copies_of_test_pictures_is_named():
         [f"b/{subset}/{n}.jpg" for subset in ("train", "test")] for n in (0, 1)
     ]
     with pytest.raises(
-        InputError, match=r"^b: too few pictures are left for train and validation, 0, after copies of test"
+        InputError, match=r"^b: too few pictures are left for train and validation, 0, after what belongs to test"
     ):
         assign_rows(rows, ["test"], copies, **SHARES)
 

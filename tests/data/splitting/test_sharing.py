@@ -28,7 +28,7 @@ def test_pictures_are_shared_out_by_number_and_bytes_are_kept(tmp_path):
         data = (tmp_path / "pictures" / entry.path).read_bytes()
         assert data == members[entry.source]
         assert hashlib.sha256(data).hexdigest() == entry.sha256
-    assert len(written(tmp_path)) == 16 + 1
+    assert len(written(tmp_path)) == 16 + 2  # the manifest, and the text beside the unlabelled pictures
     assert manifest.classes == ["cat", "dog"]
     assert manifest.labels("test") == [0, 0, 1, 1]
 

@@ -28,7 +28,7 @@ def test_an_archive_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypat
 def test_nothing_is_left_of_a_larger_split(tmp_path):
     run_split(tmp_path, kaggle_members(8))
     run_split(tmp_path, kaggle_members(8), train=1, validation=1, test=1)
-    assert len(written(tmp_path)) == 6 + 1
+    assert len(written(tmp_path)) == 6 + 2  # the manifest, and the text beside the unlabelled pictures
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.zip", "pictures"]
 
 
