@@ -117,6 +117,8 @@ def _subsets(table: Table, subset: str | None) -> tuple[list[str | None], list[s
         values = {cell for cell in cells if cell}
         called = plain(name) in _SPLITS
         named = {value: pair[0] for value in values if (pair := subset_in(value)) and (called or not pair[1])}
+        if plain(name) in _LABELS:
+            continue
         if named and (called or (len(values) > 1 and len(named) == len(values))):
             columns.append(name)
             subsets = [named.get(cell, old) if cell else old for cell, old in zip(cells, subsets, strict=True)]

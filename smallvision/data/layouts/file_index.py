@@ -1,5 +1,6 @@
 """Find the file that a cell of a table means, however it is written."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -21,11 +22,14 @@ class FileIndex:
         self._subsets = subsets
         self._by_name: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
         self._by_end: dict[tuple[str, str], list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+        self._by_number: dict[int, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
         self._folders: set[str] = set()
         for path in subsets:
             pure = PurePosixPath(path)
             parts = tuple(map(_folded, pure.parts))
             self._folders.update(parts[:-1])
+            if re.fullmatch(r"[0-9]{1,18}", pure.stem):
+                self._by_number[int(pure.stem)].append((path, parts[:-1]))
             for name in {_folded(pure.name), _folded(pure.stem)}:
                 self._by_name[name].append((path, parts[:-1]))
                 self._by_end["".join(parts[-2:-1]), name].append((path, parts[:-1]))
@@ -70,7 +74,8 @@ class FileIndex:
         for name in (_folded(pure.name), *([_folded(pure.stem)] if has_picture_suffix(pure) else [])):
             if found := (wanted and self._by_end.get((wanted[-1], name))) or self._by_name.get(name, []):
                 return found
-        return []
+        number = re.fullmatch(r"([0-9]{1,18})(\.0)?", pure.name)  # 1 or 1.0 means 000001.jpg
+        return self._by_number.get(int(number[1]), []) if number else []
 
     def column(self, table: Table, cells: Column, subsets: Sequence[str | None]) -> list[str | None]:
         """Return the picture that each cell of a column means; None if there is none, or several fit."""

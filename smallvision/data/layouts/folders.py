@@ -13,6 +13,7 @@ from smallvision.data.layouts.words import (
     is_generic,
     is_unlabelled,
     listed,
+    series_among,
 )
 
 
@@ -24,7 +25,7 @@ class FolderReading:
         places: where each picture lies. Folders that say nothing (`images`) and those that wrap all are taken out.
         depth: which of a place's folders is its class.
         other: a lower level that could be the classes as well, if there is one.
-        lowest: the lowest level that could be the classes if one had to choose: words, or numbers that come back.
+        lowest: the lowest level that could be the classes: words, or numbers that come back, or else any names.
         notes: lines for the owner of the pictures.
     """
 
@@ -86,7 +87,7 @@ def read_folders(places: Sequence[Place], *, literal: bool = False) -> FolderRea
         if not cannot_be_classes(_names(places, depth)) and depth > top and _is_shared(places, top, depth)
     ]
     lower = [depth for depth in words or numbers if depth > top]
-    lowest = [*lower, *numbers, top][0 if not lower else len(lower) - 1]
+    lowest = (lower or numbers or levels)[-1]
     return FolderReading(places, top, lower[-1] if lower else None, lowest, notes)
 
 
@@ -113,7 +114,8 @@ def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list
     while names := _names(places, depth):
         vague = {name for name in names if is_generic(name) or is_annotation(name)}
         if len(names) == 1 or names == vague:
-            places = [_without(place, depth) for place in places]
+            counted = series_among(names) if depth else set()
+            places = [_without(place, depth, counted) for place in places]
             continue
         loose = {name for name in names if is_container(name)} - {
             place.folders[depth] for place in places if len(place.folders) > depth + 1
@@ -129,10 +131,12 @@ def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list
     return places, notes
 
 
-def _without(place: Place, depth: int) -> Place:
+def _without(place: Place, depth: int, groups: Collection[str]) -> Place:
     if len(place.folders) <= depth or place.beside:
         return place
-    return replace(place, folders=place.folders[:depth] + place.folders[depth + 1 :])
+    name = place.folders[depth]
+    folders = place.folders[:depth] + place.folders[depth + 1 :]
+    return replace(place, folders=folders, groups=(*place.groups, *([name] if name in groups else [])))
 
 
 def _set_aside(place: Place, depth: int, names: Collection[str]) -> Place:

@@ -1,15 +1,19 @@
 """Which pictures belong together: of one patient, one scene, one burst."""
 
-import re
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+import regex
+
 from smallvision.core.errors import ParameterError
+from smallvision.core.params_file import no_such
 from smallvision.data.layouts.folders import FolderReading
 from smallvision.data.layouts.names import stem_of
 from smallvision.data.layouts.rows import Grouping
-from smallvision.data.layouts.words import is_camera, is_date, listed, subset_in
+from smallvision.data.layouts.words import is_camera, is_date, subset_in
 
+MAX_SECONDS = 20  # for the search of a pattern in all paths; some patterns would never end
 STEMS = r"([^/]+?)[ ._(-]+\d+\)?(?:\.\w+)?$"
 
 
@@ -23,7 +27,7 @@ def folder_groups(folders: FolderReading | None, depth: int | None) -> dict[str,
     if not folders:
         return {}
     rests = {
-        place.path: "/".join(name for level, name in enumerate(place.folders) if level != depth)
+        place.path: "/".join([*(name for level, name in enumerate(place.folders) if level != depth), *place.groups])
         for place in folders.places
     }
     return {path: rest for path, rest in rests.items() if rest}
@@ -52,14 +56,32 @@ def group_pictures(
             )
         return dict(folders)
     if "(" in key:
-        matches = {path: match for path in paths if (match := re.search(key, path))}
-        if not matches:
-            raise ParameterError(f"params.yaml: split.group: {key}: fits no path, such as {paths[0]}")
-        return {path: match[1] for path, match in matches.items() if match[1]}
+        groups = _match(key, paths)
+        if not groups:
+            raise ParameterError(f"params.yaml: split.group: {key}: finds nothing in any path, such as {paths[0]}")
+        return groups
     raise ParameterError(
-        f"params.yaml: split.group: {key}: no table has such a column ({listed(columns) or 'there is none'}); "
-        "expected null, folder, a column, or a pattern with one group in parentheses"
+        f"params.yaml: split.group: {no_such(key, [*columns, 'folder'])} (a column, folder, or a pattern with one "
+        "group in parentheses)"
     )
+
+
+def _match(pattern: str, paths: Sequence[str]) -> dict[str, str]:
+    """Return what a pattern finds in each path."""
+    groups, until = {}, time.monotonic() + MAX_SECONDS
+    try:
+        compiled = regex.compile(pattern)
+        for path in paths:
+            found = compiled.search(path, timeout=max(until - time.monotonic(), 0.001))
+            if found and found[1]:
+                groups[path] = str(found[1])
+    except TimeoutError:
+        raise ParameterError(
+            f"params.yaml: split.group: {pattern}: takes longer than {MAX_SECONDS} s; expected a simpler pattern"
+        ) from None
+    except regex.error as error:
+        raise ParameterError(f"params.yaml: split.group: {pattern}: no valid pattern: {error}") from None
+    return groups
 
 
 def suggest_groups(

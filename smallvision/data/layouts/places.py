@@ -13,11 +13,12 @@ from smallvision.data.layouts.words import (
     is_generic,
     is_only_a_subset,
     is_unlabelled,
+    latest_subset_in,
     subset_in,
     words_of,
 )
 
-MASKS = "a mask or another annotation"
+MASKS = "mask or other annotation"
 _MASK_NAME = re.compile(
     r"(?P<picture>.+?)[ ._-]*(mask|seg|segmentation|gt|groundtruth|trimap|annotation)s?([ ._-]?\d+)?"
 )
@@ -31,6 +32,7 @@ class Place:
         path: its path.
         folders: the folders that may name its class, from the top.
         subset: the subset that another folder names, if any.
+        groups: folders below that of its class which were taken out of `folders`, but may name a group: `sample_00`.
         beside: whether it lies beside the folders of the subsets, or in a folder that says that it has no label. It
             then has a label only if a folder of it is called like a class.
     """
@@ -38,6 +40,7 @@ class Place:
     path: str
     folders: tuple[str, ...]
     subset: str | None = None
+    groups: tuple[str, ...] = ()
     beside: bool = False
 
 
@@ -102,7 +105,7 @@ def _take_out(places: Sequence[Place], depth: int, labels: str) -> list[Place] |
     inside = set().union(*(below[name] for name in subsets if name in below))
     alike = {name for name in below.keys() - subsets.keys() - unlabelled if below[name] & inside}
     # With the same folders below as train/, test_v2/ is a test set, whatever its other words.
-    subsets |= {name: pair[0] for name in alike if (pair := subset_in(name))}
+    subsets |= {name: subset for name in alike if (subset := latest_subset_in(name))}
     names = set(subsets)
     others, alike = below.keys() - names - unlabelled, alike - names
     wrapping = {place.folders[depth] for place in level if any(map(is_only_a_subset, place.folders[depth + 1 :]))}

@@ -1,11 +1,12 @@
 """Read what the files of a source mean: the one table of pictures that everything else works on."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, shorten
 from smallvision.data.layouts.folders import FolderReading, read_folders
 from smallvision.data.layouts.groups import folder_groups, group_pictures, suggest_groups
 from smallvision.data.layouts.names import are_the_books, cross_the_folders, read_names
@@ -15,6 +16,7 @@ from smallvision.data.layouts.table_labels import ELSEWHERE, TableReading, read_
 from smallvision.data.layouts.words import cannot_be_classes, is_leftover, listed, subset_in
 from smallvision.data.sources.files import SourceFiles
 
+MAX_SHOWN = 40  # characters of a name in a message
 MAX_CLASS_NAME = 200  # bytes; a class becomes a folder, and file systems allow 255
 
 
@@ -70,7 +72,7 @@ def read_layout(files: SourceFiles, labels: str = "auto", group: str | None = No
         reader=chosen.reader,
         books=_is_the_books(places, chosen),
         rows=rows,
-        notes=[*_notes(folders, tables, chosen), *_alone(groups, chosen.found)],
+        notes=[*_notes(folders, tables, chosen), *_alone(groups, chosen.found), *_in_no_subset(rows)],
         grouping=None if group else suggest_groups(chosen.found, around, tables.groups),
     )
 
@@ -95,6 +97,16 @@ def _notes(folders: FolderReading | None, tables: TableReading, chosen: _Labels)
         if is_leftover(name)
     ]
     return notes
+
+
+def _in_no_subset(rows: Sequence[Row]) -> list[str]:
+    """Say which labelled pictures are in no subset, if others are in one that is not trained on."""
+    used = [row for row in rows if row.label is not None and row.left_out is None]
+    if not {"validation", "test"} & {row.subset for row in used}:
+        return []
+    places = sorted({str(PurePosixPath(row.path).parent) for row in used if row.subset is None})
+    count = sum(row.subset is None for row in used)
+    return [f"{count} labelled pictures in no subset count as training ones: {listed(places, 2)}"] if count else []
 
 
 def _alone(groups: Mapping[str, str], labels: Mapping[str, str]) -> list[str]:
@@ -229,11 +241,14 @@ def _refuse_confusing(name: str, labels: Mapping[str, str]) -> None:
     """Refuse classes that would be one folder on macOS or Windows, or that cannot be the name of a folder at all."""
     seen: dict[str, str] = {}
     for label in sorted(set(labels.values())):
-        if "/" in label or "\0" in label or label in (".", "..") or len(label.encode()) > MAX_CLASS_NAME:
-            raise InputError(f"{name}: the class {label!a} cannot be the name of a folder; rename it")
-        alike = unicodedata.normalize("NFC", label).casefold()
+        if re.search(r"[/\\\0-\x1f\x7f]", label) or label in (".", "..") or len(label.encode()) > MAX_CLASS_NAME:
+            raise InputError(
+                f"{name}: the class {shorten(ascii(label), MAX_SHOWN)} cannot be the name of a folder (/, \\, control "
+                f"characters, more than {MAX_CLASS_NAME} bytes); rename it"
+            )
+        alike = unicodedata.normalize("NFC", label).casefold().strip(" .")
         if (other := seen.setdefault(alike, label)) != label:
             raise InputError(
-                f"{name}: the classes {other!a} and {label!a} differ only by case or by how an accent is encoded, "
+                f"{name}: the classes {other!a} and {label!a} differ only by case, accent encoding or a last dot, "
                 "and would be one folder on some systems; rename one, or put their pictures into one folder"
             )

@@ -111,6 +111,8 @@ def _named(files: SourceFiles, name: str) -> str:
     found = [path for path in files.others if path == name or path.endswith(f"/{name}")]
     if name in found or len(found) == 1:
         return name if name in found else found[0]
+    if name.lower().endswith(SHEETS):
+        raise ParameterError(f"params.yaml: labels: {name}: spreadsheets are not read; save the table as CSV")
     tables = [path for path in files.others if path.lower().endswith(SUFFIXES)]
     why = "several tables are called so" if found else "there is no such table"
     raise ParameterError(
@@ -139,7 +141,7 @@ def _with_header(table: Table, index: FileIndex) -> Table:
     if not any(index.find(name, table.folder, None) and PurePosixPath(name).suffix for name in header):
         return table
     cells = zip(header, table.columns.values(), strict=True)
-    return Table(table.path, {f"column {n}": [first, *column] for n, (first, column) in enumerate(cells, 1)})
+    return Table(table.path, {str(n): [first, *column] for n, (first, column) in enumerate(cells, 1)})
 
 
 def _subset_of(path: str) -> str | None:

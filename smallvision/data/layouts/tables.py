@@ -3,11 +3,16 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from smallvision.core.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray
 
 SHEETS = (".xlsx", ".xls", ".ods")  # spreadsheets, which are not read
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -73,6 +78,9 @@ def _text(path: str, data: bytes) -> str:
 
 
 def _delimited(path: str, text: str, delimiters: str) -> dict[str, list[object]]:
+    first, _, rest = text.partition("\n")
+    if separator := re.fullmatch(r"sep=([,;\t|])\s*", first.strip('"\r')):  # Excel writes that in front
+        text, delimiters = rest, separator[1]
     try:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text, delimiters))
         lines = [line for line in rows if line]
@@ -86,7 +94,7 @@ def _delimited(path: str, text: str, delimiters: str) -> dict[str, list[object]]
     for number, line in enumerate(lines, 1):
         if len(line) != len(header):
             raise InputError(
-                f"{path}: row {number} has {len(line)} cells, expected {len(header)} as in the first row; correct it"
+                f"{path}: row {number} does not have {len(header)} cells as the first row, but {len(line)}; correct it"
             )
     return {name: [line[column] for line in lines[1:]] for column, name in enumerate(header)}
 
@@ -125,8 +133,19 @@ def _parquet(path: str, data: bytes) -> dict[str, list[object]]:
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: no Parquet table: {printable(str(error).splitlines()[0])}") from None
-    return {
-        name: table[name].to_pylist()
-        for name in table.column_names
-        if not pa.types.is_nested(table.schema.field(name).type)
-    }
+    return {name: _values_of(table[name]) for name in table.column_names}
+
+
+def _values_of(column: "ChunkedArray") -> list[object]:
+    """Return the values of a column if they are words or numbers; of other types (pictures, dates) None for each."""
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    plain = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
+    )
+    return list(column.to_pylist()) if any(is_one(kind) for is_one in plain) else [None] * len(column)

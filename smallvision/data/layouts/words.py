@@ -148,6 +148,12 @@ def could_be_classes(names: Iterable[str]) -> set[str]:
     }
 
 
+def latest_subset_in(name: str) -> str | None:
+    """Return the subset that a name says, the latest of several: `val_test` is a test set."""
+    found = [_SUBSETS[word] for word in words_of(name) if word in _SUBSETS]
+    return max(found, key=("train", "validation", "test").index, default=None)
+
+
 def is_only_a_subset(name: str) -> bool:
     """Tell whether a name says a subset and nothing else of meaning: `test`, `test_images`, but not `covid_test`."""
     found = subset_in(name)

@@ -17,6 +17,8 @@ _NEVER_PICTURES = (
     # Raw files of cameras begin like TIFF files, and lie beside a JPEG of the same picture.
     ".cr2", ".nef", ".arw", ".dng", ".pef", ".srw", ".nrw", ".3fr", ".iiq", ".erf", ".kdc", ".dcr",
 )  # fmt: skip
+# Folders in which systems and network disks keep thumbnails and what was deleted.
+_OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 FIRST_BYTES = 32  # how many bytes `kind_of` needs
 
 _STARTS = {
@@ -92,9 +94,9 @@ def kind_of(first: bytes) -> str | None:
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Tell whether a relative path is that of a hidden file, or leads through a hidden folder.
+    """Tell whether a relative path is that of a hidden file, or leads through a hidden folder or one of the system.
 
     Hidden folders hold thumbnails and the like. macOS writes files such as `._picture.jpg` that are no pictures; its
     archiver puts them below `__MACOSX`.
     """
-    return any(part.startswith(".") for part in path.parts)
+    return any(part.startswith(".") or part in _OF_SYSTEMS for part in path.parts)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, ParameterError
+from smallvision.data.layouts import groups
 from smallvision.data.layouts.reading import read_layout
 from tests.data.layouts.helpers import FakeFiles, lines
 
@@ -32,7 +33,7 @@ def test_a_picture_with_several_labels_is_left_out():
 def test_a_label_that_cannot_be_the_name_of_a_folder_is_refused(label):
     rows = "file,label\n" + "".join(f"{n}.jpg,{'dog' if n % 2 else label}\n" for n in range(6))
     files = FakeFiles({f"{n}.jpg": b"" for n in range(6)} | {"labels.csv": rows.encode()})
-    with pytest.raises(InputError, match="cannot be the name of a folder; rename it") as caught:
+    with pytest.raises(InputError, match=r"cannot be the name of a folder \(.*\); rename it") as caught:
         read_layout(files)
     assert str(caught.value).isprintable()
 
@@ -42,3 +43,16 @@ def test_what_takes_no_part_in_folders_is_said_by_its_path():
     reading = read_layout(FakeFiles(PICTURES | masks))
     assert {row.path for row in reading.rows if row.left_out} == set(masks)
     assert reading.classes == ["cat", "dog"]
+
+
+def test_a_pattern_that_would_never_end_is_refused(monkeypatch):
+    monkeypatch.setattr(groups, "MAX_SECONDS", 0.2)
+    files = FakeFiles([*PICTURES, "cat/" + "a" * 60 + "!.jpg"])
+    with pytest.raises(ParameterError, match="takes longer than 0.2 s; expected a simpler pattern"):
+        read_layout(files, group="^cat/(a|aa)+$")
+
+
+@pytest.mark.parametrize("folder", ["cat ", "cat.", "CAT"])
+def test_classes_that_are_one_folder_on_windows_are_refused(folder):
+    with pytest.raises(InputError, match="rename one"):
+        read_layout(FakeFiles([*PICTURES, f"{folder}/1.jpg"]))

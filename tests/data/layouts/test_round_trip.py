@@ -29,8 +29,8 @@ FILE_COLUMNS = ["file_name", "filename", "file", "image", "image_id", "Image", "
 LABEL_COLUMNS = ["label", "Label", "class", "target", "category", "labels", "class_name"]
 SUBSET_COLUMNS = ["split", "subset", "set", "Split", "partition"]
 # What means something else than a class.
-RESERVED = {*"train training val valid validation dev test tests testing holdout set images image img imgs pictures".split(),
-            *"data photos nan none null".split()}  # fmt: skip
+RESERVED = {*"train training val valid validation dev test tests testing holdout eval trainval set".split(),
+            *"images image img imgs pictures data photos nan na null raw".split()}  # fmt: skip
 Table = dict[str, tuple[str | None, str | None]]
 Layout = tuple[list[tuple[str, str | None, int]], dict[str, str]]
 

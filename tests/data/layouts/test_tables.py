@@ -55,7 +55,10 @@ def test_a_table_is_read_back_from_every_kind(table):
 
 def test_values_that_are_no_text():
     table = parse_table("a.parquet", parquet({"id": [1, 2], "x": [0.5, None], "image": [{"bytes": b""}, None]}))
-    assert table.columns == {"id": ["1", "2"], "x": ["0.5", None]}
+    assert table.columns == {"id": ["1", "2"], "x": ["0.5", None], "image": [None, None]}
+    far = parquet({"id": ["1"], "when": pa.array([2**62], pa.timestamp("us"))})  # no date of Python's
+    assert parse_table("a.parquet", far).columns == {"id": ["1"], "when": [None]}
+    assert parse_table("a.csv", b"sep=;\r\nid;x\r\n1;2\r\n").columns == {"id": ["1"], "x": ["2"]}
     lines = b'{"file_name": "1.jpg", "label": 0}\n\n{"file_name": "2.jpg", "objects": [1, 2]}\n'
     assert parse_table("a.jsonl", lines).columns == {
         "file_name": ["1.jpg", "2.jpg"],
@@ -69,7 +72,7 @@ def test_values_that_are_no_text():
     ("name", "data", "message"),
     [
         ("a.csv", b"", "is empty"),
-        ("a.csv", b"file,label\n1.jpg,cat\n2.jpg\n", "row 3 has 1 cells, expected 2"),
+        ("a.csv", b"file,label\n1.jpg,cat\n2.jpg\n", "row 3 does not have 2 cells as the first row, but 1; correct it"),
         ("a.csv", "file,label\n1.jpg,Möwe\n".encode("cp1252"), "not UTF-8 at byte 18; save the table as UTF-8"),
         ("a.jsonl", b'{"a": 1}\n[1]\n', "line 2 is no JSON object"),
         ("a.jsonl", b"{" * 100_000, "line 1 is no JSON object"),
