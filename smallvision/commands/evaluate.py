@@ -16,11 +16,10 @@ import numpy as np
 
 from smallvision.commands.known_labels import read_known
 from smallvision.commands.source_summary import count_subsets, find_source, say_left_out, say_reader, wrap
-from smallvision.core.errors import InputError, ParameterError, printable, shorten
+from smallvision.core.errors import InputError, ParameterError, listed, printable, shorten
 from smallvision.core.files import locked, sha256_of, write_csv
 from smallvision.core.process import check_stopped
 from smallvision.data.layouts.rows import Reading, Row
-from smallvision.data.layouts.words import listed
 from smallvision.data.pictures.decoding import to_checked_input
 from smallvision.data.pictures.manifest import SUBSETS, read_manifest
 from smallvision.data.sources.files import SourceFiles, open_files

@@ -1,15 +1,14 @@
 """The labels of pictures, for a model whose classes are known."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from smallvision.commands.source_summary import labelled, read_source
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, listed
 from smallvision.data.layouts.rows import Reading, Row
-from smallvision.data.layouts.words import listed
+from smallvision.data.layouts.words import folded
 from smallvision.data.sources.files import SourceFiles
 
 
@@ -31,7 +30,7 @@ def read_known(files: SourceFiles, labels: str, classes: Sequence[str]) -> tuple
     Raises:
         InputError: the labels cannot be found, or the model knows none of them.
     """
-    names = {_alike(name): name for name in classes}
+    names = {folded(name): name for name in classes}
     error, unknown = None, Counter[str]()
     try:
         reading = read_source(files, labels, None)
@@ -48,15 +47,10 @@ def read_known(files: SourceFiles, labels: str, classes: Sequence[str]) -> tuple
     )
 
 
-def _alike(name: str) -> str:
-    """Return the form of a name that is the same whatever the case, and however an accent is encoded."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def _match(reading: Reading, names: dict[str, str]) -> tuple[list[Row], Counter[str]]:
     known, unknown = [], Counter[str]()
     for label, rows in labelled(reading).items():
-        if name := names.get(_alike(label)):
+        if name := names.get(folded(label)):
             known += [replace(row, label=name) for row in rows]
         else:
             unknown[label] += len(rows)
@@ -66,7 +60,7 @@ def _match(reading: Reading, names: dict[str, str]) -> tuple[list[Row], Counter[
 def _read_folders(files: SourceFiles, names: dict[str, str]) -> Reading | None:
     rows = []
     for path in files.pictures:
-        found = [names[_alike(part)] for part in PurePosixPath(path).parts[:-1] if _alike(part) in names]
+        found = [names[folded(part)] for part in PurePosixPath(path).parts[:-1] if folded(part) in names]
         rows.append(Row(path, found[0] if len(set(found)) == 1 else None))
     if all(row.label is None for row in rows):
         return None

@@ -8,11 +8,7 @@ import ruamel.yaml
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from smallvision.core.errors import ParameterError
-
-Value = str | float | None
-# Text that every version of YAML reads as text, inside brackets too. A word such as `no` is a boolean to older ones.
-_PLAIN = re.compile(r"(?:[a-z_/]|~/|\.\.?/)(?:[\w./~+() -]*[\w./~+()-])?", re.IGNORECASE | re.ASCII)
-_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
+from smallvision.core.params_file import Value, to_yaml
 
 
 def set_values(text: str, values: Mapping[str, Value], path: Path) -> str:
@@ -44,23 +40,6 @@ def set_values(text: str, values: Mapping[str, Value], path: Path) -> str:
     return text
 
 
-def write_value(value: Value) -> str:
-    """Return a value as YAML on one line. Text is quoted unless every version of YAML reads it as text without."""
-    if not isinstance(value, str):
-        return "null" if value is None else repr(value)
-    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    if value.isprintable():
-        return "'" + value.replace("'", "''") + "'"
-    return '"' + "".join(_escape(character) for character in value) + '"'
-
-
-def _escape(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    return character if character.isprintable() else f"\\U{ord(character):08x}"
-
-
 def _load(text: str) -> object:
     return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
 
@@ -77,13 +56,13 @@ def _set(text: str, keys: Sequence[str], value: Value) -> str:
     for name in keys[:-1]:
         section = _entries(section)[name][1]
     if keys[-1] not in _entries(section):
-        return _add(text, section, f"{keys[-1]}: {write_value(value)}")
+        return _add(text, section, f"{keys[-1]}: {to_yaml(value)}")
     key, old = _entries(section)[keys[-1]]
     start, end = old.start_mark.index, old.end_mark.index
     if start < end:
-        return _replace(text, start, end, write_value(value))
+        return _replace(text, start, end, to_yaml(value))
     behind_colon = text.index(":", key.end_mark.index) + 1  # A value that is left empty has no place of its own.
-    return _replace(text, behind_colon, behind_colon, f" {write_value(value)}")
+    return _replace(text, behind_colon, behind_colon, f" {to_yaml(value)}")
 
 
 def _entries(section: Node) -> dict[str, tuple[Node, Node]]:

@@ -6,15 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from smallvision.commands.params_text import write_value
-from smallvision.core.errors import InputError, ParameterError, printable, shorten
+from smallvision.core.errors import InputError, ParameterError, counted, in_words, printable, shorten
+from smallvision.core.params_file import to_yaml
 from smallvision.core.validators import as_group
 from smallvision.data.layouts.reading import read_layout
 from smallvision.data.layouts.rows import Reading, Row
 from smallvision.data.pictures.manifest import SUBSETS
-from smallvision.data.sources.files import SourceFiles, by_ending
+from smallvision.data.sources.files import SourceFiles, by_ending, group_by_reason
 from smallvision.data.sources.names import NAMED, is_address
-from smallvision.data.splitting.reasons import count_kinds
+from smallvision.data.splitting.reasons import kind_of
 
 WIDTH = 79
 MAX_ROWS = 20  # classes in a table, at most; of more only the smallest and the largest are shown
@@ -56,7 +56,7 @@ def find_source(name: str) -> Path:
     raise InputError(f"{name}: no such folder or archive")
 
 
-def read_source(files: SourceFiles, labels: str, group: str | None, subsets: str = "given") -> Reading:
+def read_source(files: SourceFiles, labels: str, group: str | None, *, keep_subsets: bool = True) -> Reading:
     """Read the labels of a source for a command that has an option `--labels`.
 
     Raises:
@@ -68,7 +68,7 @@ def read_source(files: SourceFiles, labels: str, group: str | None, subsets: str
     except ValueError as error:
         raise ParameterError(f"--group: {error}") from None
     try:
-        return read_layout(files, labels, group, subsets)
+        return read_layout(files, labels, group, keep_subsets=keep_subsets)
     except InputError as error:
         option = ", or give --labels here" if "`labels: " in str(error) else ""
         raise InputError(f"{error}{option}") from None
@@ -88,17 +88,11 @@ def count_subsets(reading: Reading) -> Counter[str | None]:
     return Counter(row.subset for rows in labelled(reading).values() for row in rows)
 
 
-def say_count(count: int, what: str = "picture") -> str:
-    """Return `1 picture`, or `2 pictures`."""
-    ending = "" if count == 1 else "es" if what.endswith("s") else "s"
-    return f"{count} {what}{ending}"
-
-
 def say_reader(reading: Reading) -> str:
     """Return how many pictures of how many classes there are, and where their labels stand, in a few words."""
     classes = labelled(reading)
-    count = say_count(sum(map(len, classes.values())), "labelled picture")
-    return f"{count} of {say_count(len(classes), 'class')}; labels from {reading.reader}"
+    count = counted(sum(map(len, classes.values())), "labelled picture")
+    return f"{count} of {counted(len(classes), 'class')}; labels from {reading.reader}"
 
 
 def say_classes(reading: Reading) -> str:
@@ -130,45 +124,43 @@ def table_of_classes(reading: Reading) -> list[str]:
     return lines
 
 
-def say_subsets(reading: Reading) -> list[str]:
+def _say_subsets(reading: Reading) -> list[str]:
     """Say which subsets come with the pictures, and what the split will do about it."""
     counts = count_subsets(reading)
     given = [f"{subset} {counts[subset]}" for subset in SUBSETS if subset in counts]
     if not given:
         return []
     missing = [subset for subset in ("validation", "test") if subset not in counts]
-    carved = f"; {' and '.join(missing)} will be taken from the rest" if missing else ""
+    carved = f"; {in_words(missing)} will be taken from the rest" if missing else ""
     return [f"subsets that come with the pictures: {', '.join(given)}{carved}"]
 
 
-def say_groups(reading: Reading) -> list[str]:
+def _say_groups(reading: Reading) -> list[str]:
     """Say which groups were asked for, or else what looks like groups and how to keep those together."""
     groups = Counter(row.group for rows in labelled(reading).values() for row in rows if row.group is not None)
     if groups:
-        return [f"groups: {_sizes(groups)}; {say_count(sum(groups.values()))} in them"]
+        return [f"groups: {_sizes(groups)}; {counted(sum(groups.values()), 'picture')} in them"]
     if reading.grouping:
         return [
             f"the pictures look grouped (groups: {_sizes(Counter(reading.grouping.groups.values()))}); "
-            f"`split.group: {write_value(reading.grouping.key)}` keeps each group in one subset"
+            f"`split.group: {to_yaml(reading.grouping.key)}` keeps each group in one subset"
         ]
     return []
 
 
 def _sizes(groups: Mapping[str, int]) -> str:
     largest = max(groups, key=groups.__getitem__)
-    return f"{len(groups)}, the largest {shorten(largest, NAME)} with {say_count(groups[largest])}"
+    return f"{len(groups)}, the largest {shorten(largest, NAME)} with {counted(groups[largest], 'picture')}"
 
 
 def say_left_out(files: SourceFiles, reading: Reading) -> list[str]:
     """Say how many pictures have no label, and which files take no part."""
     unlabelled = [row.path for row in reading.rows if row.label is None and row.left_out is None]
-    lines = [f"unlabelled: {say_count(len(unlabelled))}, such as {unlabelled[0]}"] if unlabelled else []
-    paths: dict[str, list[str]] = defaultdict(list)
-    for path, reason in _reasons(files, reading):
-        [(kind, _)] = count_kinds([reason])
-        paths[kind].append(path)
-    by_count = sorted(paths, key=lambda kind: -len(paths[kind]))
-    lines += [f"left out, {kind}: {len(paths[kind])} ({by_ending(paths[kind])})" for kind in by_count]
+    lines = [f"unlabelled: {counted(len(unlabelled), 'picture')}, such as {unlabelled[0]}"] if unlabelled else []
+    reasons = ((path, kind_of(reason)) for path, reason in _reasons(files, reading))
+    lines += [
+        f"left out, {kind}: {len(paths)} ({by_ending(paths)})" for kind, paths in group_by_reason(reasons).items()
+    ]
     return [*lines, f"other files: {len(files.others)} ({by_ending(files.others)})"] if files.others else lines
 
 
@@ -180,8 +172,8 @@ def _reasons(files: SourceFiles, reading: Reading) -> Iterable[tuple[str, str]]:
 def say_all(files: SourceFiles, reading: Reading) -> Sequence[str]:
     """Return all that is to be said beside the classes, a text each."""
     return [
-        *say_subsets(reading),
-        *say_groups(reading),
+        *_say_subsets(reading),
+        *_say_groups(reading),
         *say_left_out(files, reading),
         *files.notes,
         *reading.notes,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from smallvision.commands.params_text import Value, set_values, write_value
+from smallvision.commands.params_text import set_values
 from smallvision.commands.source_summary import (
     add_reading_options,
     find_source,
@@ -24,7 +24,7 @@ from smallvision.commands.source_summary import (
 from smallvision.core.errors import InputError
 from smallvision.core.files import locked, write_text
 from smallvision.core.params import Params, Split
-from smallvision.core.params_file import parse_params, read_params
+from smallvision.core.params_file import Value, parse_params, read_params, to_yaml
 from smallvision.data.pictures.manifest import SUBSETS
 from smallvision.data.sources.files import open_files
 from smallvision.data.sources.names import NAMED, is_address, name_of
@@ -110,7 +110,7 @@ def understand(params: Params) -> Understood:
         sizes = count_named(params.source)
         return Understood(sizes, [], keep_classes(params, sizes), [])
     with local_copy(params.source) as path, open_files(path, name_of(params.source)) as files:
-        reading = read_source(files, params.labels, params.split.group, params.split.subsets)
+        reading = read_source(files, params.labels, params.split.group, keep_subsets=params.split.subsets == "given")
         classes = keep_classes(params, reading.classes)
         pool = sort_rows(reading, classes)
         lines = [f"{files.name}: {say_reader(reading)}", say_classes(reading), *say_all(files, reading)]
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str]) -> None:
         values["classes"] = None
     text, new = change(content.removeprefix(mark), params, values)
     write_text(PARAMS, mark + text)
-    said = [*source.lines, *(f"{PARAMS}: {key}: {write_value(value)}" for key, value in new.items())]
+    said = [*source.lines, *(f"{PARAMS}: {key}: {to_yaml(value)}" for key, value in new.items())]
     said += [] if new else [f"{PARAMS}: has it already"]
     for line in [*said, *more, "next: dvc repro"]:
         print("\n".join(wrap("use", line)))

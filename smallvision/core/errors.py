@@ -1,6 +1,7 @@
-"""The errors that a user can cause, and the exit code with which each ends a command."""
+"""The errors that a user can cause, the exit code with which each ends a command, and words for messages."""
 
 import errno
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,6 +74,24 @@ def shorten(text: str, length: int) -> str:
     """Return `text` on one line, cut to `length` characters by an ellipsis in place of its middle."""
     text = printable(text)
     return text if len(text) <= length else f"{text[: length // 2]}…{text[len(text) + 1 - (length - length // 2) :]}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words: `1 picture`, `2 pictures`, `2 classes`."""
+    ending = "" if number == 1 else "es" if thing.endswith("s") else "s"
+    return f"{number} {thing}{ending}"
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Return all of a few names in their order: `train, validation and test`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Return the first of many names, sorted: `ant, bee, … (200 in all)`."""
+    names = sorted(names)
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, … ({len(names)} in all)"
 
 
 def surroundings_of(error: BaseException) -> str | None:

@@ -1,6 +1,7 @@
-"""Read `params.yaml`, and say in one line what is wrong with it."""
+"""Read `params.yaml`, say in one line what is wrong with it, and write single values as it has them."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from smallvision.core.params import Augment, Params, Recipe, Split
 from smallvision.core.validators import describe
 
 MAX_KNOWN = 40  # names in a message
+# Text that every version of YAML reads as text, inside brackets too. A word such as `no` is a boolean to older ones.
+_PLAIN = re.compile(r"(?:[a-z_/]|~/|\.\.?/)(?:[\w./~+() -]*[\w./~+()-])?", re.IGNORECASE | re.ASCII)
+_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
+
+Value = str | float | None
 
 
 def read_params(path: Path = Path("params.yaml")) -> Params:
@@ -63,6 +69,23 @@ def no_such(name: str, known: Iterable[str]) -> str:
     more = f" and {len(names) - MAX_KNOWN} more" if len(names) > MAX_KNOWN else ""
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names[:MAX_KNOWN])}{more}"
     return f"there is no {name!r}; {hint}"
+
+
+def to_yaml(value: Value) -> str:
+    """Return a value as YAML on one line. Text is quoted unless every version of YAML reads it as text without."""
+    if not isinstance(value, str):
+        return "null" if value is None else repr(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    if value.isprintable():
+        return "'" + value.replace("'", "''") + "'"
+    return '"' + "".join(_escape(character) for character in value) + '"'
+
+
+def _escape(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
 def _parse_yaml(text: str, path: Path) -> object:

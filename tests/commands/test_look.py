@@ -125,7 +125,7 @@ def test_a_sheet_shows_the_pictures_and_grey_for_those_that_cannot_be_read(proje
         (["notes.zip"], 3, "look: notes.zip"),
         (["mine", "--group", "(("], 2, "look: --group: no valid pattern"),
         (["mine", "--labels", "name"], 3, "look: mine: labels: name: no file is called like"),
-        (["mine", "--labels", "none.csv"], 3, "none.csv"),
+        (["mine", "--labels", "none.csv"], 2, "none.csv"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(project: Project, arguments, code, words):

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallvision.commands.params_text import set_values, write_value
+from smallvision.commands.params_text import set_values
 from smallvision.core.errors import ParameterError
+from smallvision.core.params_file import to_yaml
 from tests.conftest import ROOT
 
 PATH = Path("params.yaml")
@@ -82,4 +83,4 @@ def test_a_value_that_two_keys_share_is_left_alone():
 def test_quotes_are_written_only_where_they_are_needed():
     values = ["photos (1).zip", "../a", "~/a", "it's", "no", "2021", 0.7, None]
     written = ["photos (1).zip", "../a", "~/a", "'it''s'", "'no'", "'2021'", "0.7", "null"]
-    assert [write_value(value) for value in values] == written
+    assert [to_yaml(value) for value in values] == written

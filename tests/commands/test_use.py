@@ -169,7 +169,7 @@ def test_what_an_address_names_is_read_and_not_kept(own: Project):
         (["tests"], 3, "all labelled pictures are for test"),
         (["mine", "--group", "(("], 2, "use: params.yaml: split.group: no valid pattern"),
         (["mine", "--labels", ""], 2, "use: params.yaml: labels: expected"),
-        (["mine", "--labels", "labels.csv"], 3, "labels.csv"),
+        (["mine", "--labels", "labels.csv"], 2, "labels.csv"),
         (["x\udcff"], 3, "the name is not UTF-8; rename it"),
         (["\0"], 3, "\\x00: no such folder or archive"),
         (["~no-such-user/x"], 3, "~no-such-user/x: no path: Could not determine home directory"),

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from smallvision.core.errors import ParameterError
+from smallvision.core.errors import ParameterError, listed
 from smallvision.data.layouts.file_index import FileIndex
 from smallvision.data.layouts.tables import Column, Table
-from smallvision.data.layouts.words import listed, subset_in
+from smallvision.data.layouts.words import subset_in
 from smallvision.data.pictures.manifest import SUBSETS
 
+# Below, columns are called by the form of their names that `_bare` returns.
+# Columns of files; if two of them name as many pictures, the one that comes first here is taken.
 _FILES = (
     "filename file filepath path image imagepath imagename imageid imagefile img imgpath imgname imgid picture "
     "pictureid photo photoid id idcode name fname uuid"
@@ -18,7 +20,7 @@ _LABELS = frozenset(
     "label labels labelname labelid labeltext labelstr labelstring labeldesc class classes classname classlabel "
     "classid classstr classdesc category categoryname categoryid target targetname targets y tag groundtruth".split()
 )
-# Columns that are no labels, though their values may come again and again.
+# Columns of what is no label, although few values may come again and again, as those of labels do.
 _OTHERS = frozenset(
     "width height size bytes depth channels date time datetime timestamp year month day url link source license "
     "caption text description comment notes title score confidence probability age sex gender x y w h xmin ymin xmax "
@@ -66,13 +68,11 @@ class Roles:
     notes: Sequence[str]
 
 
-def plain(name: str) -> str:
-    """Return the name of a column with small letters and digits only."""
-    return re.sub(r"[\W_]", "", name.lower())
-
-
 def find_roles(table: Table, index: FileIndex, subset: str | None, column: str | None) -> Roles | None:
     """Find out what the columns of a table are.
+
+    The column of the files is the one whose cells name most pictures, whatever it is called. Columns of subsets and of
+    groups are known by their names, and those of subsets by their values too. The labels are in one of the others.
 
     Args:
         table: the table.
@@ -81,7 +81,8 @@ def find_roles(table: Table, index: FileIndex, subset: str | None, column: str |
         column: the column of the labels, if `labels` names it.
 
     Returns:
-        The roles; None if no column names half as many pictures as the table has rows, or half of the pictures.
+        The roles; None if no column names enough pictures: half as many as the table has rows, or as there are pictures
+        in the folders of `subset`, whichever is less.
 
     Raises:
         ParameterError: there is no such column.
@@ -97,34 +98,62 @@ def find_roles(table: Table, index: FileIndex, subset: str | None, column: str |
     if not ranked or not counts[ranked[0]] or 2 * counts[ranked[0]] < min(len(table), index.count(subset)):
         return None
     file = ranked[0]
-    others = [name for name in table.columns if name not in (file, *subset_columns) and plain(name) not in _SPLITS]
-    groups = [name for name in others if plain(name) in _GROUPS]
-    label, labels, several, doubt = _labels(
-        table, [column] if column else [n for n in others if n not in groups], column
+    others = [name for name in table.columns if name not in (file, *subset_columns) and _bare(name) not in _SPLITS]
+    groups = [name for name in others if _bare(name) in _GROUPS]
+    if column:
+        labels = _Labels(column, table.columns[column])
+    else:
+        labels = _find_labels(table, [name for name in others if name not in groups])
+    return Roles(
+        paths=found[file],
+        labels=labels.labels,
+        doubt=labels.doubt,
+        label=labels.label,
+        several=labels.several,
+        subsets=subsets,
+        by_column=bool(subset_columns),
+        groups=groups,
+        notes=notes,
     )
-    return Roles(found[file], labels, doubt, label, several, subsets, bool(subset_columns), groups, notes)
+
+
+def _bare(name: str) -> str:
+    """Return the name of a column with small letters and digits only."""
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _rank(name: str) -> int:
-    return _FILES.index(plain(name)) if plain(name) in _FILES else len(_FILES)
+    return _FILES.index(_bare(name)) if _bare(name) in _FILES else len(_FILES)
 
 
 def _subsets(table: Table, subset: str | None) -> tuple[list[str | None], list[str], list[str]]:
-    """Return the subset of each row, the columns that say so, and lines about values that name no subset."""
+    """Find the columns that say the subset of a picture.
+
+    Such a column is called so (`split`) and has some value that names a subset, or it has several values that all do.
+    Or it is one of `_FLAGS`. It does not matter what stands in a column of labels: `test` may be a class.
+
+    Args:
+        table: the table.
+        subset: the subset of rows for which no column says one.
+
+    Returns:
+        The subset of each row, the columns that were used, and lines about values that name no subset.
+    """
     subsets: list[str | None] = [subset] * len(table)
     columns, notes = [], []
     for name, cells in table.columns.items():
-        values = {cell for cell in cells if cell}
-        called = plain(name) in _SPLITS
-        named = {value: pair[0] for value in values if (pair := subset_in(value)) and (called or not pair[1])}
-        if plain(name) in _LABELS:
+        if _bare(name) in _LABELS:
             continue
+        values = {cell for cell in cells if cell}
+        called = _bare(name) in _SPLITS
+        # In a column of any name, values with other words (`train station`) are no subsets.
+        named = {value: pair[0] for value in values if (pair := subset_in(value)) and (called or not pair[1])}
         if named and (called or (len(values) > 1 and len(named) == len(values))):
             columns.append(name)
             subsets = [named.get(cell, old) if cell else old for cell, old in zip(cells, subsets, strict=True)]
-        elif plain(name) in _FLAGS and _is_flag(cells):
+        elif _bare(name) in _FLAGS and _is_flag(cells):
             columns.append(name)
-            true, false = _FLAGS[plain(name)]
+            true, false = _FLAGS[_bare(name)]
             subsets = [
                 _latest(true if cell.lower() in _TRUE else false, old) if cell else old
                 for cell, old in zip(cells, subsets, strict=True)
@@ -136,35 +165,51 @@ def _subsets(table: Table, subset: str | None) -> tuple[list[str | None], list[s
 
 
 def _latest(one: str, other: str | None) -> str:
-    """Return that of two subsets which is used later, so that whoever calls a picture a test picture is believed."""
+    """Return the one of two subsets that is used later: what one column calls a test picture is not trained on."""
     return max(one, other or "train", key=SUBSETS.index)
 
 
-def _labels(
-    table: Table, names: Sequence[str], asked: str | None
-) -> tuple[str, Column | None, Mapping[int, Sequence[str]], str]:
-    """Find the labels: a column called so, the only other column, one-hot columns, or the only one that repeats."""
-    if any(plain(name) == "x" for name in names):
-        names = [name for name in names if plain(name) != "y"]  # the place of a box
-    if asked:
-        return asked, table.columns[asked], {}, ""
-    known = [name for name in names if plain(name) in _LABELS and any(table.columns[name])]
+@dataclass(frozen=True)
+class _Labels:
+    """The labels of a table, with the meaning that `Roles` has for them."""
+
+    label: str = ""
+    labels: Column | None = None
+    several: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    doubt: str = ""
+
+
+def _find_labels(table: Table, names: Sequence[str]) -> _Labels:
+    """Find the labels among the columns that are nothing else.
+
+    The first of these that there is decides: a column that is called so; several columns of zeros and ones, with
+    exactly one one in at least nine rows of ten; and the only column whose values come again and again.
+    """
+    if any(_bare(name) == "x" for name in names):  # Then x and y are the place of a box in the picture.
+        names = [name for name in names if _bare(name) != "y"]
+    known = [name for name in names if _bare(name) in _LABELS and any(table.columns[name])]
     if known:
         best = _same_in_words(table, known)
-        if best:
-            return best, table.columns[best], {}, ""
-        return "", None, {}, f"the columns {listed(known)} could all be labels"
-    hot = [name for name in names if _is_flag(table.columns[name])]
-    rows = [[name for name in hot if (table.columns[name][row] or "").lower() in _TRUE] for row in range(len(table))]
-    if len(hot) > 1 and rows and sum(len(row) == 1 for row in rows) >= 0.9 * len(rows):
-        several = {number: row for number, row in enumerate(rows) if len(row) > 1}
-        labels = [row[0] if len(row) == 1 else None for row in rows]
-        return f"{hot[0]} to {hot[-1]}", labels, several, ""
-    names = [name for name in names if plain(name) not in _OTHERS]
+        if best is None:
+            return _Labels(doubt=f"the columns {listed(known)} could all be labels")
+        return _Labels(best, table.columns[best])
+    flags = [name for name in names if _is_flag(table.columns[name])]
+    if one_hot := _one_hot(table, flags):
+        return one_hot
+    names = [name for name in names if _bare(name) not in _OTHERS]
     repeat = [name for name in names if _repeats(table, name, numbers=len(names) == 1)]
-    if len(repeat) == 1 and (repeat[0] not in hot or len(names) == 1):
-        return repeat[0], table.columns[repeat[0]], {}, ""
-    return "", None, {}, f"its columns are {listed(table.columns, 20)}" if repeat or hot else ""
+    if len(repeat) == 1 and (repeat[0] not in flags or len(names) == 1):
+        return _Labels(repeat[0], table.columns[repeat[0]])
+    return _Labels(doubt=f"its columns are {listed(table.columns, 20)}" if repeat or flags else "")
+
+
+def _one_hot(table: Table, names: Sequence[str]) -> _Labels | None:
+    """Return the labels that columns of zeros and ones give, each called like a class; None if they do not."""
+    rows = [[name for name in names if (table.columns[name][row] or "").lower() in _TRUE] for row in range(len(table))]
+    if len(names) < 2 or not rows or sum(len(row) == 1 for row in rows) < 0.9 * len(rows):
+        return None
+    several = {number: row for number, row in enumerate(rows) if len(row) > 1}
+    return _Labels(f"{names[0]} to {names[-1]}", [row[0] if len(row) == 1 else None for row in rows], several)
 
 
 def _is_flag(cells: Column) -> bool:
@@ -173,7 +218,10 @@ def _is_flag(cells: Column) -> bool:
 
 
 def _repeats(table: Table, name: str, *, numbers: bool) -> bool:
-    """Tell whether a column has a few values that come again and again, as labels do: words, or also whole numbers."""
+    """Tell whether the values of a column come again and again, at least twice on average, as labels do.
+
+    They must be words. Only if no other column is left, whole numbers may be labels too.
+    """
     cells = [cell for cell in table.columns[name] if cell]
     allowed = r"[-+]?\d+(\.0)?" if numbers else "$^"
     values = set(cells)
@@ -182,7 +230,10 @@ def _repeats(table: Table, name: str, *, numbers: bool) -> bool:
 
 
 def _same_in_words(table: Table, names: Collection[str]) -> str | None:
-    """Return the one of some columns whose values are words, if all say the same in other terms; else None."""
+    """Return the column with most words, if all of some columns say the same in other terms; None if they do not.
+
+    Many tables have the labels twice, as numbers and as words.
+    """
     columns = [table.columns[name] for name in names]
     rows = set(zip(*columns, strict=True))
     if any(len(set(column)) != len(rows) for column in columns):

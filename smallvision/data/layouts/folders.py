@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from smallvision.core.errors import listed
 from smallvision.data.layouts.places import Place
 from smallvision.data.layouts.words import (
     cannot_be_classes,
@@ -12,7 +13,6 @@ from smallvision.data.layouts.words import (
     is_container,
     is_generic,
     is_unlabelled,
-    listed,
     series_among,
 )
 
@@ -36,7 +36,7 @@ class FolderReading:
     notes: Sequence[str]
 
     @property
-    def plain(self) -> bool:
+    def are_words(self) -> bool:
         """Whether the names of the classes are words, and neither numbers nor counted names such as `patient00`."""
         return len(could_be_classes(self.classes(self.depth))) > 1
 
@@ -80,7 +80,7 @@ def read_folders(places: Sequence[Place], *, literal: bool = False) -> FolderRea
     top = levels[0]
     if words and cannot_be_classes(_names(places, top)) and _is_shared(places, top, words[0]):
         top = words[0]
-    # If there are no words, numbers below other numbers may be the classes if they come back: 8863/0, 8863/1, 8914/0.
+    # Without words, numbers may be the classes if they come back below other numbers, as in 8863/0, 8863/1 and 8914/0.
     numbers = [
         depth
         for depth in levels
@@ -106,16 +106,25 @@ def _is_shared(places: Sequence[Place], top: int, below: int) -> bool:
 
 
 def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list[Place], list[str]]:
-    """Take out the levels that have only one name, or only names that say that there are pictures (`images`).
+    """Take out the levels that cannot be classes: with one name only, or only names that say nothing (`images`).
 
-    A folder called like a container among folders of classes has no label.
+    On the other levels, a folder that says that it has no labels (`unlabelled`) is set aside. So is one called like a
+    container (`images`) that lies beside two or more other names and holds no folders: people keep there what they have
+    not sorted yet.
+
+    Args:
+        places: where the pictures lie.
+        literal: whether such a folder is a class all the same.
+
+    Returns:
+        The places, and notes about the folders that were set aside.
     """
     places, notes, depth = list(places), [], 0
     while names := _names(places, depth):
         vague = {name for name in names if is_generic(name) or is_annotation(name)}
         if len(names) == 1 or names == vague:
             counted = series_among(names) if depth else set()
-            places = [_without(place, depth, counted) for place in places]
+            places = [_without_container(place, depth, counted) for place in places]
             continue
         loose = {name for name in names if is_container(name)} - {
             place.folders[depth] for place in places if len(place.folders) > depth + 1
@@ -131,12 +140,12 @@ def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list
     return places, notes
 
 
-def _without(place: Place, depth: int, groups: Collection[str]) -> Place:
+def _without_container(place: Place, depth: int, groups: Collection[str]) -> Place:
+    """Take one folder out of a place, and keep its name if it may be that of a group."""
     if len(place.folders) <= depth or place.beside:
         return place
     name = place.folders[depth]
-    folders = place.folders[:depth] + place.folders[depth + 1 :]
-    return replace(place, folders=folders, groups=(*place.groups, *([name] if name in groups else [])))
+    return replace(place.without(depth), groups=(*place.groups, *([name] if name in groups else [])))
 
 
 def _set_aside(place: Place, depth: int, names: Collection[str]) -> Place:

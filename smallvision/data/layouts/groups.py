@@ -9,12 +9,12 @@ import regex
 from smallvision.core.errors import ParameterError
 from smallvision.core.params_file import no_such
 from smallvision.data.layouts.folders import FolderReading
-from smallvision.data.layouts.names import stem_of
+from smallvision.data.layouts.names import COUNTED, stem_of
 from smallvision.data.layouts.rows import Grouping
 from smallvision.data.layouts.words import is_camera, is_date, subset_in
 
-MAX_SECONDS = 20  # for the search of a pattern in all paths; some patterns would never end
-STEMS = r"([^/]+?)[ ._(-]+\d+\)?(?:\.\w+)?$"
+MAX_SECONDS = 20  # for the search for a pattern in all paths, because some patterns would never end
+_STEMS = f"{COUNTED}$"  # the value of `split.group` that keeps the files of one stem together
 
 
 def folder_groups(folders: FolderReading | None, depth: int | None) -> dict[str, str]:
@@ -95,7 +95,7 @@ def suggest_groups(
         return Grouping("folder", dict(folders))
     stems = {path: stem for path in labels if (stem := stem_of(path)) and _may_group(stem)}
     stems = {path: stem for path, stem in stems.items() if stem.casefold() != labels[path].casefold()}
-    return Grouping(STEMS, stems) if _looks_grouped(stems, labels) else None
+    return Grouping(_STEMS, stems) if _looks_grouped(stems, labels) else None
 
 
 def _may_group(stem: str) -> bool:

@@ -2,20 +2,20 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from smallvision.data.layouts.words import are_counted, is_camera, is_date, subset_in, words_of
 
-# The stem of a name, and the number that a dot, a line, a blank or a parenthesis divides from it.
-COUNTED = re.compile(r"(?P<stem>[^/]+?)[ ._(-]+\d+\)?(\.\w+)?")
+# The name of a file that ends in a number; its group is the stem in front of the number and of what divides the two.
+COUNTED = r"([^/]+?)[ ._(-]+\d+\)?(?:\.\w+)?"
 _BOOKS = re.compile(r"[^.]+\.\d+\.\w+")  # cat.0.jpg
 
 
 def stem_of(path: str) -> str | None:
     """Return what stands before the number in the name of a file; None if there is no number at its end."""
-    match = COUNTED.fullmatch(PurePosixPath(path).name)
-    return match["stem"] if match else None
+    match = re.fullmatch(COUNTED, PurePosixPath(path).name)
+    return match[1] if match else None
 
 
 def read_names(paths: Sequence[str], *, always: bool = False) -> dict[str, str] | None:
@@ -23,9 +23,10 @@ def read_names(paths: Sequence[str], *, always: bool = False) -> dict[str, str] 
 
     Args:
         paths: the pictures.
-        always: whether `labels: name` asks for it. Otherwise the names must leave no doubt: in the folders they are
-            taken from, most files are so named; there are at least two labels, most of them with several pictures;
-            and they are neither a camera's (`IMG_0001.jpg`) nor counted themselves (`patient07_001.jpg`).
+        always: whether `labels: name` asks for it. Otherwise the names must leave no doubt. They are only read in
+            folders where most files end in a number; there must be two labels that several pictures have, and at most
+            as many that only one has; and they are neither a camera's (`IMG_0001.jpg`), a date or a subset, nor
+            counted themselves (`patient07_001.jpg`).
 
     Returns:
         The label of each picture that has one; None if names are no labels.
@@ -52,12 +53,12 @@ def _of_most_files(stems: dict[str, str], paths: Iterable[str]) -> dict[str, str
     return {name: stems[name] for names in kept for name in names if name in stems}
 
 
-def are_the_books(labels: dict[str, str]) -> bool:
+def are_the_books(labels: Mapping[str, str]) -> bool:
     """Tell whether all names are as Kaggle's Dogs vs. Cats has them: `cat.0.jpg`."""
     return all(_BOOKS.fullmatch(PurePosixPath(path).name) for path in labels)
 
 
-def cross_the_folders(names: dict[str, str], folders: dict[str, str]) -> bool:
+def cross_the_folders(names: Mapping[str, str], folders: Mapping[str, str]) -> bool:
     """Tell whether each folder holds pictures of several labels, so that names and folders say different things.
 
     Only words count: numbers in names are those of patients or scenes, and a subset's name says nothing of the label.

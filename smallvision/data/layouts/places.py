@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -30,11 +30,11 @@ class Place:
 
     Attributes:
         path: its path.
-        folders: the folders that may name its class, from the top.
-        subset: the subset that another folder names, if any.
-        groups: folders below that of its class which were taken out of `folders`, but may name a group: `sample_00`.
-        beside: whether it lies beside the folders of the subsets, or in a folder that says that it has no label. It
-            then has a label only if a folder of it is called like a class.
+        folders: the folders that may name its class, from the top. Those that name a subset are taken out.
+        subset: the subset that one of the folders taken out names, if any.
+        groups: folders below that of its class which were taken out, but may name a group: `sample_00`.
+        beside: whether it lies in a folder beside those of the subsets, or in one that says that it has no label. It
+            then has a label only if one of its folders is called like a class.
     """
 
     path: str
@@ -43,12 +43,38 @@ class Place:
     groups: tuple[str, ...] = ()
     beside: bool = False
 
+    def without(self, depth: int) -> "Place":
+        """Return the place with the folder on one level taken out."""
+        return replace(self, folders=self.folders[:depth] + self.folders[depth + 1 :])
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The names of folders on one level that lie beside a folder called like a subset.
+
+    Attributes:
+        below: for each name, the names of the folders that lie directly in it.
+        subsets: the names that say a subset, with that subset.
+        unlabelled: the names that say that there are no labels.
+        others: all other names.
+        alike: those of the others that hold a folder of the same name as one in a subset's folder.
+        wrapping: the names that hold the folder of a subset at any depth.
+    """
+
+    below: Mapping[str, set[str]]
+    subsets: Mapping[str, str]
+    unlabelled: set[str]
+    others: set[str]
+    alike: set[str]
+    wrapping: set[str]
+
 
 def find_masks(paths: Sequence[str]) -> set[str]:
-    """Return those of some pictures that are masks or other annotations, by their names or those of their folders.
+    """Return the pictures that are masks or other annotations of pictures, going by the names of files and folders.
 
-    A folder of masks stands beside one of images or of a subset: `mask` may be a class among others. A file has the
-    name of a picture in the same folder with a word behind it: `benign (1)_mask.png`.
+    A file is a mask if its name is that of a picture in the same folder with a word behind it: `benign (1)_mask.png`.
+    A folder called `masks` holds masks only if all folders beside it are called like `images` or like a subset. Beside
+    other names it is a class, as in `mask/` and `no_mask/`.
     """
     stems = {(str(pure.parent), pure.stem) for pure in map(PurePosixPath, paths)}
     found = set()
@@ -71,12 +97,14 @@ def find_masks(paths: Sequence[str]) -> set[str]:
 def places_of(paths: Sequence[str], labels: str = "auto") -> list[Place]:
     """Return where pictures lie, and find the folders that name a subset, on any level of folders.
 
-    The rule looks at all names on a level together, because `train` is a class among `plane` and `car`.
+    A name alone does not tell: `train` is a subset beside `test`, but a class beside `plane` and `car`. So the rules
+    look at all names on a level together, and at what lies in these folders.
 
     Args:
         paths: the pictures.
         labels: the parameter. With `top`, a folder beside those of classes is a class whatever its name. With
-            `parent`, a folder with the same folders below as one of its neighbours is no class.
+            `parent`, the classes are at the bottom, so a folder beside that of a subset is no class if both hold
+            folders of the same name.
     """
     return _without_subsets([Place(path, PurePosixPath(path).parts[:-1]) for path in paths], 0, labels)
 
@@ -87,86 +115,93 @@ def _without_subsets(places: list[Place], depth: int, labels: str) -> list[Place
         found = _take_out(places, depth, labels)
         if found is None:
             depth += 1
-        else:
+        else:  # What lay below has moved up, so the same level is looked at again.
             places = found
     return places
 
 
 def _take_out(places: Sequence[Place], depth: int, labels: str) -> list[Place] | None:
-    """Take the names on one level of folders out if they are those of subsets; None: they are not."""
-    level = [place for place in places if len(place.folders) > depth and not place.beside]
-    subsets = _subsets_among({place.folders[depth] for place in level})
-    parents = {place.folders[:depth] for place in level if place.folders[depth] in subsets}
+    """Take the folders of subsets on one level out; None if there are none on it."""
+    here = [place for place in places if len(place.folders) > depth and not place.beside]
+    subsets = _subsets_among({place.folders[depth] for place in here})
+    parents = {place.folders[:depth] for place in here if place.folders[depth] in subsets}
+    level = _level_of(here, depth, subsets, parents, labels)
+    taken, beside = _sort_names(level, labels)
+    beside |= level.unlabelled
+    if not taken and not beside:
+        return None
+
+    def moved(place: Place) -> Place:
+        if place.beside or len(place.folders) <= depth or place.folders[:depth] not in parents:
+            return place
+        name = place.folders[depth]
+        if name in beside:
+            return replace(place, beside=True)
+        return replace(place.without(depth), subset=level.subsets.get(name, place.subset)) if name in taken else place
+
+    return _unpacked_beside([moved(place) for place in places], depth, labels)
+
+
+def _level_of(
+    here: Sequence[Place], depth: int, subsets: Mapping[str, str], parents: Collection[tuple[str, ...]], labels: str
+) -> _Level:
+    """Return what lies on a level in the folders `parents`, which hold those of subsets."""
     below: dict[str, set[str]] = defaultdict(set)
-    for place in level:
+    for place in here:
         if place.folders[:depth] in parents:
             below[place.folders[depth]].update(place.folders[depth + 1 : depth + 2])
     unlabelled = {name for name in below if is_unlabelled(name) and labels != "top"}
-    inside = set().union(*(below[name] for name in subsets if name in below))
+    inside = set().union(*(below[name] for name in subsets))
     alike = {name for name in below.keys() - subsets.keys() - unlabelled if below[name] & inside}
-    # With the same folders below as train/, test_v2/ is a test set, whatever its other words.
-    subsets |= {name: subset for name in alike if (subset := latest_subset_in(name))}
-    names = set(subsets)
-    others, alike = below.keys() - names - unlabelled, alike - names
-    wrapping = {place.folders[depth] for place in level if any(map(is_only_a_subset, place.folders[depth + 1 :]))}
-    taken, aside = _subset_level(below, subsets, others, alike, wrapping, labels)
-    if not names:
-        taken, aside = set(), set()
-    unlabelled |= aside
-    if not taken and not unlabelled:
-        return None
-    found = [
-        _without(place, depth, subsets, taken, unlabelled) if place.folders[:depth] in parents else place
-        for place in places
-    ]
-    return _unpacked_beside(found, depth, labels)
+    # If it holds the same folders as train/, test_v2/ is a test set, whatever its other words.
+    subsets = {**subsets, **{name: subset for name in alike if (subset := latest_subset_in(name))}}
+    others = below.keys() - subsets.keys() - unlabelled
+    wrapping = {place.folders[depth] for place in here if any(map(is_only_a_subset, place.folders[depth + 1 :]))}
+    return _Level(below, subsets, unlabelled, others, alike & others, wrapping)
 
 
-def _subset_level(
-    below: Mapping[str, set[str]],
-    subsets: Mapping[str, str],
-    others: set[str],
-    alike: set[str],
-    wrapping: set[str],
-    labels: str,
-) -> tuple[set[str], set[str]]:
-    """Decide whether names on a level are subsets although other names stand beside them.
-
-    Args:
-        below: for each name, the folders in it.
-        subsets: the names that a subset may have, with the subset.
-        others: the other names.
-        alike: those of the others with the same folders below as one of a subset.
-        wrapping: the names with the folder of a subset somewhere below.
-        labels: the parameter.
+def _sort_names(level: _Level, labels: str) -> tuple[set[str], set[str]]:
+    """Decide whether names that say a subset mean it, although other names stand beside them.
 
     Returns:
-        The names that are no classes, and those whose pictures lie aside of the subsets.
+        The names that are taken out because they are no classes, and those whose pictures lie beside the subsets. If
+        both are empty, the names that say a subset are classes.
     """
-    names = set(subsets)
-    inside = set().union(*(below[name] for name in names))
-    twins = labels == "parent" or not could_be_classes(others - _namesakes(names, others))
-    if others and others <= wrapping:
-        return names | others, set()  # test/ beside a folder that holds train/ and valid/
-    if len(set(subsets.values())) > 1 or not others or (alike and twins):
-        return names | alike, others - alike
-    if len(inside) > 1 and not any(below[name] for name in others):
-        return names | alike, others - alike
-    if inside & others:  # cat/, dog/ and test/cat/, test/dog/
-        return names, set()
-    if inside or labels == "top" or set(subsets.values()) == {"train"}:
-        return set(), set()  # a class may be called so: train/, plane/ and car/
-    return set(), {name for name in names if is_only_a_subset(name)}  # pictures in test/ beside cat/ and dog/
+    names, others = set(level.subsets), level.others
+    inside = set().union(*(level.below[name] for name in names))
+    if others and others <= level.wrapping:
+        return names | others, set()  # test/, and beside it a folder that only wraps train/ and valid/
+    are_no_classes = labels == "parent" or not could_be_classes(others - _namesakes(names, others))
+    if len(set(level.subsets.values())) > 1 or not others or (level.alike and are_no_classes):
+        # train/ and test/; or nothing but train/; or train/cat/ and part_2/cat/, whose pictures are in no subset.
+        return names | level.alike, others - level.alike
+    if len(inside) > 1 and not any(level.below[name] for name in others):
+        return names, others  # train/cat/ and train/dog/, and beside train/ some loose pictures in examples/
+    if inside & others:
+        return names, set()  # test/cat/ and test/dog/ beside the classes cat/ and dog/
+    if inside or labels == "top" or set(level.subsets.values()) == {"train"}:
+        # Classes that happen to be called so: valid/ and expired/, both with folders of views; or train/ beside plane/
+        # and car/, because nobody keeps loose training pictures beside folders of classes.
+        return set(), set()
+    return set(), {name for name in names if is_only_a_subset(name)}  # loose pictures in test/ beside cat/ and dog/
+
+
+def _telling(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words that say more than that there are pictures."""
+    return tuple(word for word in words if word not in GENERIC)
 
 
 def _namesakes(names: Collection[str], others: Collection[str]) -> set[str]:
     """Return the names that a subset's name repeats, as `rps-test-set` repeats `rps`."""
-    rests = {tuple(word for word in pair[1] if word not in GENERIC) for name in names if (pair := subset_in(name))}
-    return {name for name in others if tuple(word for word in words_of(name) if word not in GENERIC) in rests}
+    rests = {_telling(pair[1]) for name in names if (pair := subset_in(name))}
+    return {name for name in others if _telling(words_of(name)) in rests}
 
 
 def _unpacked_beside(places: Sequence[Place], depth: int, labels: str) -> list[Place]:
-    """Find the subsets in folders that lie beside those of subsets, as where an archive was packed a second time."""
+    """Find the subsets in folders beside those of subsets, where an archive holds everything a second time.
+
+    Such an archive has `train/` and `test/`, and beside them a folder with another `train/` and `test/`.
+    """
     aside = [place for place in places if place.beside and len(place.folders) > depth + 1]
     again = _without_subsets(
         [replace(place, beside=False, folders=place.folders[depth + 1 :]) for place in aside], 0, labels
@@ -180,35 +215,21 @@ def _unpacked_beside(places: Sequence[Place], depth: int, labels: str) -> list[P
 
 
 def _subsets_among(names: Collection[str]) -> dict[str, str]:
-    """Return those names of a level that are a subset's, with the subset.
+    """Return the subset of each name, among those on a level, that is called like one.
 
-    Other words in a name are no hindrance if they mean nothing (`test_images`), or if another name has the same ones
-    (`flowers_train` and `flowers_test`, or `rps` and `rps-test-set`). Beside `invalid`, `valid` is no subset.
+    A name may have other words too, if they mean nothing (`test_images`), or if another name on the level has the same
+    ones (`flowers_train` and `flowers_test`, or `rps` and `rps-test-set`). With any other words it is a class, such as
+    `train station`. Beside `invalid`, `valid` is a class too.
     """
     found = {name: pair for name in names if (pair := subset_in(name))}
     if any("invalid" in words_of(name) for name in names):
         found = {name: pair for name, pair in found.items() if "valid" not in words_of(name)}
-    rests = {name: tuple(word for word in rest if word not in GENERIC) for name, (_, rest) in found.items()}
-    plain = {tuple(word for word in words_of(name) if word not in GENERIC) for name in names if name not in found}
+    rests = {name: _telling(rest) for name, (_, rest) in found.items()}
+    alone = {_telling(words_of(name)) for name in names if name not in found}
     return {
         name: subset
         for name, (subset, _) in found.items()
         if not rests[name]
-        or rests[name] in plain
+        or rests[name] in alone
         or any(rests[other] == rests[name] and found[other][0] != subset for other in found)
     }
-
-
-def _without(
-    place: Place, depth: int, subsets: Mapping[str, str], taken: Collection[str], beside: Collection[str]
-) -> Place:
-    """Take one folder out of a place, and note what it said. A folder beside those of subsets may name a class."""
-    if len(place.folders) <= depth or place.beside:
-        return place  # it lies loose in a folder above, or was set aside before
-    name = place.folders[depth]
-    if name in beside:
-        return replace(place, beside=True)
-    if name not in taken:
-        return place
-    folders = place.folders[:depth] + place.folders[depth + 1 :]
-    return replace(place, folders=folders, subset=subsets.get(name, place.subset))

@@ -1,7 +1,7 @@
 """The one table of what a source holds, which everything after the reading works on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Reading:
         notes: lines that the owner of the pictures should read, without the name of a stage in front.
         grouping: what looks like groups (a folder below the class, a common stem with a counter, a column), as the
             value of `split.group` that would keep them together, and the group of each path; None if nothing does.
+        doubted: for each of the notes that doubts whether a folder or name is a class, that class.
     """
 
     reader: str
@@ -41,6 +42,7 @@ class Reading:
     rows: Sequence[Row]
     notes: Sequence[str]
     grouping: "Grouping | None"
+    doubted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> list[str]:

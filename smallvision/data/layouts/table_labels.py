@@ -1,19 +1,19 @@
 """Read labels from the tables that come with pictures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from smallvision.core.errors import InputError, ParameterError
+from smallvision.core.errors import InputError, ParameterError, counted, in_words, listed
 from smallvision.data.layouts.columns import Roles, find_roles
 from smallvision.data.layouts.file_index import FileIndex
-from smallvision.data.layouts.tables import SHEETS, SUFFIXES, Table, parse_table
-from smallvision.data.layouts.words import is_only_a_subset, listed, subset_in, words_of
+from smallvision.data.layouts.tables import SHEETS, SUFFIXES, Column, Table, parse_table
+from smallvision.data.layouts.words import is_only_a_subset, subset_in, words_of
 from smallvision.data.pictures.manifest import SUBSETS
 from smallvision.data.sources.files import SourceFiles
 
-ELSEWHERE = ("top", "parent", "name")  # values of `labels` by which labels stand in no table
-MAX_TABLES = 20  # a source with more tables than this has one a picture or so
+ELSEWHERE = ("top", "parent", "name")  # the values of `labels` that say that the labels stand in no table
+MAX_TABLES = 20  # a source with more tables than this often has one for each picture
 MAX_BYTES = 200 * 2**20
 
 
@@ -22,7 +22,7 @@ class TableReading:
     """What tables say.
 
     Attributes:
-        names: the tables that were used, with the column of the labels.
+        used: the tables that gave labels, each with the name of the column.
         labels: the label of each picture that has one.
         subsets: the subset of each picture for which a table says it.
         left_out: why a picture takes no part.
@@ -33,7 +33,7 @@ class TableReading:
         sheets: spreadsheets, which are not read.
     """
 
-    names: list[str] = field(default_factory=list)
+    used: list[tuple[str, str]] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     subsets: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -42,6 +42,11 @@ class TableReading:
     doubts: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     sheets: list[str] = field(default_factory=list)
+
+    @property
+    def reader(self) -> str:
+        """The tables that gave labels, for people."""
+        return f"the table {in_words([f'{table}, column {column}' for table, column in self.used])}"
 
 
 def read_tables(files: SourceFiles, subsets: Mapping[str, str | None], labels: str, group: str | None) -> TableReading:
@@ -61,39 +66,41 @@ def read_tables(files: SourceFiles, subsets: Mapping[str, str | None], labels: s
     """
     index = FileIndex(subsets)
     reading = TableReading()
-    named, column = None, None
+    named = None
     if labels not in ("auto", *ELSEWHERE):
         name, _, column = labels.partition(":")
         named = _named(files, name)
-        _read_table(reading, files, named, index, column or None, group)
+        table, roles = _understand(named, files.read(named), index, column or None)
+        if roles is None or roles.labels is None:
+            raise InputError(_why_not(files, table, roles))
+        _add(reading, table, roles, group, index)
     for path in _candidates(files, reading):
         if path != named:
-            _try_table(reading, files, path, index, group, labels)
+            _add_if_it_fits(reading, files, path, index, group, labels)
     return reading
 
 
-def _read_table(
-    reading: TableReading, files: SourceFiles, path: str, index: FileIndex, column: str | None, group: str | None
-) -> None:
-    """Read the table that `labels` names."""
-    table = _with_header(parse_table(path, files.read(path)), index)
-    roles = find_roles(table, index, _subset_of(path), column)
-    if roles is None or roles.labels is None:
-        raise InputError(_why_not(files, table, roles))
-    _add(reading, table, roles, group, index)
+def _understand(path: str, data: bytes, index: FileIndex, column: str | None = None) -> tuple[Table, Roles | None]:
+    """Read a table, and find out what its columns are; None if it names no pictures.
+
+    Raises:
+        InputError: it cannot be read.
+        ParameterError: it has no such column of labels.
+    """
+    table = _with_header(parse_table(path, data), index)
+    return table, find_roles(table, index, _subset_of(path), column)
 
 
-def _try_table(
+def _add_if_it_fits(
     reading: TableReading, files: SourceFiles, path: str, index: FileIndex, group: str | None, labels: str
 ) -> None:
-    """Read a table if it fits. Unless `labels` is `auto`, labels stand elsewhere, and it gives only the rest."""
-    data = files.read(path)
+    """Add what a table says that `labels` does not name; unless that is `auto`, only subsets and groups count."""
+    data = files.read(path)  # outside of `try`, because a damaged archive must not pass for a bad table
     try:
-        table = _with_header(parse_table(path, data), index)
+        table, roles = _understand(path, data, index)
     except InputError as error:
         reading.doubts.append(str(error))
         return
-    roles = find_roles(table, index, _subset_of(path), None)
     if roles is None:
         if labels == "auto":
             _refuse_same_names(files, table, index)
@@ -122,7 +129,10 @@ def _named(files: SourceFiles, name: str) -> str:
 
 
 def _candidates(files: SourceFiles, reading: TableReading) -> list[str]:
-    """Return the tables that may hold labels. One to be handed in at Kaggle has labels that mean nothing."""
+    """Return the tables that may hold labels, and note what is not read.
+
+    A table called `submission` is the form in which Kaggle wants the answers, so what stands in it means nothing.
+    """
     tables = [path for path in files.others if path.lower().endswith(SUFFIXES)]
     reading.sheets += [path for path in files.others if path.lower().endswith(SHEETS)]
     meant = [path for path in tables if "submission" not in words_of(PurePosixPath(path).stem)]
@@ -136,7 +146,7 @@ def _candidates(files: SourceFiles, reading: TableReading) -> list[str]:
 
 
 def _with_header(table: Table, index: FileIndex) -> Table:
-    """Return a table with names of columns, if its first row is one of pictures like all others."""
+    """Return a table without a header, whose first row names a picture, with numbers for names of its columns."""
     header = list(table.columns)
     if not any(index.find(name, table.folder, None) and PurePosixPath(name).suffix for name in header):
         return table
@@ -187,34 +197,37 @@ def _add(reading: TableReading, table: Table, roles: Roles, group: str | None, i
             unlike.append(path)
         if (subset := roles.subsets[row]) and (roles.by_column or not index.subset(path)):
             said = (subset, index.subset(path) or subset, reading.subsets.get(path, subset))
-            reading.subsets[path] = max(said, key=SUBSETS.index)  # whoever calls it a test picture is believed
-    for name in {*roles.groups, group} & {*table.columns}:
-        cells = zip(roles.paths, table.columns[str(name)], strict=True)
-        reading.groups.setdefault(str(name), {}).update({path: cell for path, cell in cells if path and cell})
+            # If one of them says that it is a test picture, it must not be trained on.
+            reading.subsets[path] = max(said, key=SUBSETS.index)
+    for name in [name for name in table.columns if name in roles.groups or name == group]:
+        _add_groups(reading.groups.setdefault(name, {}), roles.paths, table.columns[name])
     _refuse_other_labels(reading, table, unlike)
     for path in unlike:
         reading.labels.pop(path, None)
         reading.left_out[path] = f"different labels in {table.path}"
     reading.notes += roles.notes
     if roles.labels is not None:
-        reading.names.append(f"{table.path}, column {roles.label}")
+        reading.used.append((table.path, roles.label))
     if missing:
         reading.notes.append(
-            f"{table.path}: {len(missing)} of {len(table)} rows name no picture ({_cells(table, missing)})"
+            f"{table.path}: {len(missing)} of {len(table)} rows name no picture ({_first_of(table, missing)})"
         )
+
+
+def _add_groups(groups: dict[str, str], paths: Sequence[str | None], cells: Column) -> None:
+    groups.update({path: cell for path, cell in zip(paths, cells, strict=True) if path and cell})
 
 
 def _refuse_other_labels(reading: TableReading, table: Table, unlike: Sequence[str]) -> None:
-    """Refuse a second table if it calls most of the pictures something else. A few such pictures are left out."""
-    if reading.names and 10 * len(unlike) > len(table):
+    """Refuse a second table that gives other labels to more than a tenth of its pictures; fewer are left out."""
+    if reading.used and 10 * len(unlike) > len(table):
         raise InputError(
-            f"{reading.names[-1]} and {table.path} give {len(unlike)} pictures different labels ({unlike[0]}); "
-            f"decide with `labels: {table.path}` or the other in params.yaml"
+            f"{reading.used[-1][0]} and {table.path} give {counted(len(unlike), 'picture')} different labels "
+            f"({unlike[0]}); decide with `labels: {table.path}` or the other in params.yaml"
         )
 
 
-def _cells(table: Table, rows: Iterable[int]) -> str:
-    first = next(iter(rows))
-    return f"the first is row {first + 2}: " + ", ".join(
-        str(column[first]) for column in list(table.columns.values())[:3]
-    )
+def _first_of(table: Table, rows: Sequence[int]) -> str:
+    """Return the number, as programs for tables count rows, and the cells of the first of some rows."""
+    cells = [str(column[rows[0]]) for column in list(table.columns.values())[:3]]
+    return f"the first is row {rows[0] + 2}: {', '.join(cells)}"

@@ -141,11 +141,11 @@ def _values_of(column: "ChunkedArray") -> list[object]:
     import pyarrow as pa
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    plain = (
+    readable = (
         pa.types.is_string,
         pa.types.is_large_string,
         pa.types.is_integer,
         pa.types.is_floating,
         pa.types.is_boolean,
     )
-    return list(column.to_pylist()) if any(is_one(kind) for is_one in plain) else [None] * len(column)
+    return list(column.to_pylist()) if any(is_one(kind) for is_one in readable) else [None] * len(column)

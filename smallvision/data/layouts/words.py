@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from unicodedata import normalize
 
 _SUBSETS = {
     "train": "train", "training": "train", "trainval": "train",
@@ -34,7 +35,7 @@ _LEFTOVERS = frozenset(
     "trash junk".split()
 )
 # Words that cameras, telephones and programs give to files.
-CAMERA = frozenset(
+_CAMERA = frozenset(
     "img dsc dscn dscf dcim image photo picture pic pxl mvimg vid video frame scan screenshot screen shot whatsapp wa "
     "snap snapshot capture cam camera untitled download file gopr imag sam cimg pict p at am pm whats app hdr "
     "pano copy edited telegram signal".split()
@@ -44,6 +45,11 @@ _DATE = re.compile(r"(19|20)\d\d(\D?\d\d?){0,5}|\d\d?[-_.]\d\d?[-_.]\d{2,4}")
 _MAGNIFICATION = re.compile(r"x?\d+x?", re.IGNORECASE)
 _DATE_INSIDE = re.compile(r"(?<!\d)(19|20)\d\d[-_.]?(0\d|1[0-2])[-_.]?[0-3]\d")
 _SYNSET = re.compile(r"n\d{8}")  # WordNet's numbers, by which ImageNet names its classes
+
+
+def folded(name: str) -> str:
+    """Return the form of a name that is the same in small and capital letters, and however its accents are encoded."""
+    return normalize("NFC", name).casefold()
 
 
 def words_of(name: str) -> list[str]:
@@ -105,7 +111,7 @@ def is_leftover(name: str) -> bool:
 def is_camera(name: str) -> bool:
     """Tell whether the beginning of a file's name is a camera's or a program's: `IMG`, `WhatsApp Image 2021-05-03`."""
     words = words_of(name)  # a name without letters has none
-    return all(word in CAMERA or word in GENERIC for word in words) or bool(_DATE_INSIDE.search(name))
+    return all(word in _CAMERA or word in GENERIC for word in words) or bool(_DATE_INSIDE.search(name))
 
 
 def is_date(name: str) -> bool:
@@ -113,13 +119,16 @@ def is_date(name: str) -> bool:
     return bool(_DATE.fullmatch(name))
 
 
-def is_magnification(name: str) -> bool:
+def _is_magnification(name: str) -> bool:
     """Tell whether a name is a magnification such as `40X`."""
     return bool(_MAGNIFICATION.fullmatch(name)) and not name.isdigit()
 
 
 def series_among(names: Iterable[str]) -> set[str]:
-    """Return the names that are counted, as `patient00` and `patient01` are: they differ only in a last number."""
+    """Return the names that are counted, as `patient00` and `patient01` are: they differ only in a last number.
+
+    Unlike in the names of files, nothing need stand between the stem and the number. WordNet's numbers are classes.
+    """
     stems = {name: re.sub(r"[\s_.(-]*\d+\)?$", "", name) for name in names if not _SYNSET.fullmatch(name)}
     counted = Counter(stem for name, stem in stems.items() if stem not in ("", name))
     return {name for name, stem in stems.items() if counted[stem] > 1}
@@ -127,14 +136,14 @@ def series_among(names: Iterable[str]) -> set[str]:
 
 def are_counted(names: Collection[str]) -> bool:
     """Tell whether names are mostly the same without their digits, as `person1_bacteria` and `person2_bacteria` are."""
-    plain = {name if _SYNSET.fullmatch(name) else re.sub(r"\d+", "", name) for name in names}
-    return 2 * len(plain) <= len(names)
+    bare = {name if _SYNSET.fullmatch(name) else re.sub(r"\d+", "", name) for name in names}
+    return 2 * len(bare) <= len(names)
 
 
 def cannot_be_classes(names: Collection[str]) -> bool:
     """Tell whether names are all dates, magnifications or counted ones. Plain numbers may be classes."""
     counted = series_among(names)
-    return all(is_date(name) or is_magnification(name) or name in counted for name in names)
+    return all(is_date(name) or _is_magnification(name) or name in counted for name in names)
 
 
 def could_be_classes(names: Iterable[str]) -> set[str]:
@@ -144,12 +153,12 @@ def could_be_classes(names: Iterable[str]) -> set[str]:
         name
         for name in names - series_among(names)
         if words_of(name)
-        and not (is_generic(name) or is_date(name) or is_magnification(name) or is_only_a_subset(name))
+        and not (is_generic(name) or is_date(name) or _is_magnification(name) or is_only_a_subset(name))
     }
 
 
 def latest_subset_in(name: str) -> str | None:
-    """Return the subset that a name says, the latest of several: `val_test` is a test set."""
+    """Return the subset that a name says. Of several it is the last in use, so that no test picture is trained on."""
     found = [_SUBSETS[word] for word in words_of(name) if word in _SUBSETS]
     return max(found, key=("train", "validation", "test").index, default=None)
 
@@ -158,10 +167,3 @@ def is_only_a_subset(name: str) -> bool:
     """Tell whether a name says a subset and nothing else of meaning: `test`, `test_images`, but not `covid_test`."""
     found = subset_in(name)
     return found is not None and all(word in GENERIC for word in found[1])
-
-
-def listed(names: Iterable[str], most: int = 6) -> str:
-    """Return names for a message, the first few of them if they are many."""
-    names = sorted(names)
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown}, … ({len(names)} in all)"

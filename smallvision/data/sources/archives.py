@@ -178,8 +178,6 @@ def _open_zip(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(file)
         packed = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
     except FileNotFoundError:
-        if name == "archive.zip":
-            raise InputError(f"{file}: not found; `dvc repro fetch` makes it") from None
         raise InputError(f"{file}: not found; check the path") from None
     except PermissionError:  # It says nothing about the archive.
         raise

@@ -4,7 +4,7 @@ What the files mean (labels, subsets, groups) is read in `smallvision.data.layou
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +13,7 @@ from smallvision.data.sources.archives import MAX_PICTURE_BYTES, Archive, Damage
 from smallvision.data.sources.folders import Folder
 from smallvision.data.sources.picture_files import FIRST_BYTES, LeftOut, has_picture_suffix, is_picture
 
-__all__ = ["LeftOut", "SourceFiles", "by_ending", "by_reason", "open_files"]
+__all__ = ["LeftOut", "SourceFiles", "by_ending", "by_reason", "group_by_reason", "open_files"]
 
 NESTED = "train.zip"  # Kaggle packs the labelled pictures of a competition so, and that archive into another one
 MAX_ENDINGS = 5  # with more endings than this, messages do not list them all
@@ -117,14 +117,23 @@ def by_ending(paths: Sequence[str]) -> str:
 
 def by_reason(left_out: Sequence[LeftOut]) -> str:
     """Return how many files are left out for which reason, each with the first of them, the commonest reason first."""
-    paths = defaultdict(list)
-    for one in left_out:
-        paths[one.reason].append(one.path)
     words = []
-    for reason in sorted(paths, key=lambda reason: -len(paths[reason])):
-        first, more = shorten(paths[reason][0], MAX_SHOWN), ", …" if len(paths[reason]) > 1 else ""
-        words.append(f"{len(paths[reason])} {reason} ({first}{more})")
+    for reason, paths in group_by_reason((one.path, one.reason) for one in left_out).items():
+        first, more = shorten(paths[0], MAX_SHOWN), ", …" if len(paths) > 1 else ""
+        words.append(f"{len(paths)} {reason} ({first}{more})")
     return ", ".join(words)
+
+
+def group_by_reason(files: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return the paths that have each reason, the commonest reason first.
+
+    Args:
+        files: pairs of a path and the reason why it takes no part.
+    """
+    paths = defaultdict(list)
+    for path, reason in files:
+        paths[reason].append(path)
+    return {reason: paths[reason] for reason in sorted(paths, key=lambda reason: -len(paths[reason]))}
 
 
 def _ending_of(path: str) -> str:

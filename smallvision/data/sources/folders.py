@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, counted, in_words
 from smallvision.data.sources.archives import MAX_MEMBERS, is_unsafe
 from smallvision.data.sources.picture_files import LeftOut
 
@@ -44,8 +44,8 @@ class Folder:
     def notes(self) -> list[str]:
         """Lines that the owner of the folder should read."""
         counts = ((self._linked_files, "file"), (self._linked_folders, "folder"))
-        words = [f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count]
-        return [f"followed links to {' and '.join(words)}"] if words else []
+        words = [counted(count, what) for count, what in counts if count]
+        return [f"followed links to {in_words(words)}"] if words else []
 
     def read(self, path: str, count: int | None = None) -> bytes:
         """Return the first `count` bytes of a file, by default as many as it had when the folder was listed.

@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from smallvision.core.errors import counted
+
 _UTF8_FLAG = 0x800
 _UNICODE_PATH = 0x7075  # the number of the extra field in which some programs repeat a name as UTF-8
 
@@ -27,10 +29,11 @@ def decode_names(infos: Sequence[zipfile.ZipInfo]) -> tuple[list[str], list[str]
         guessed = {name: name.encode("cp437").decode() for name in undeclared}
     except UnicodeDecodeError:
         guessed = {}
-        count = f"{len(undeclared)} names are" if len(undeclared) > 1 else "1 name is"
+        verb = "is" if len(undeclared) == 1 else "are"
         notes = [
-            f"{count} in an encoding that the archive does not declare; if classes look wrong, unpack it "
-            "with a program that knows the encoding, such as unzip -O cp1252, and set source to the folder"
+            f"{counted(len(undeclared), 'name')} {verb} in an encoding that the archive does not declare; if classes "
+            "look wrong, unpack it with a program that knows the encoding, such as unzip -O cp1252, and set source to "
+            "the folder"
         ]
     paths = [
         guessed.get(info.orig_filename, info.filename) if name is None else name

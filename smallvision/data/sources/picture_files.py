@@ -19,7 +19,7 @@ _NEVER_PICTURES = (
 )  # fmt: skip
 # Folders in which systems and network disks keep thumbnails and what was deleted.
 _OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
-FIRST_BYTES = 32  # how many bytes `kind_of` needs
+FIRST_BYTES = 32  # how many bytes `format_of` needs
 
 _STARTS = {
     b"\xff\xd8\xff": "JPEG",
@@ -65,18 +65,18 @@ def is_picture(path: PurePath, read_first: Callable[[], bytes]) -> bool:
     """
     if has_picture_suffix(path):
         return True
-    return path.suffix.lower() not in _NEVER_PICTURES and kind_of(read_first()) is not None
+    return path.suffix.lower() not in _NEVER_PICTURES and format_of(read_first()) is not None
 
 
-def kind_of(first: bytes) -> str | None:
+def format_of(first: bytes) -> str | None:
     """Return the format of a picture, judged by the first `FIRST_BYTES` bytes of its file; None if it is no picture.
 
     What begins with two letters only, as BMP and portable pixmaps do, must agree in further bytes, because texts begin
     with such letters too.
     """
-    for start, kind in _STARTS.items():
+    for start, name in _STARTS.items():
         if first.startswith(start):
-            return kind
+            return name
     if first[:4] == b"RIFF" and first[8:12] == b"WEBP":
         return "WebP"
     if first[4:8] == b"ftyp" and first[8:12] in _HEIC_BRANDS:

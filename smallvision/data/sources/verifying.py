@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smallvision.core.errors import InputError
+from smallvision.core.errors import InputError, counted
 from smallvision.data.sources.files import LeftOut, by_ending, by_reason, open_files
 
 
@@ -30,9 +30,9 @@ class Contents:
         Args:
             name: how reports call the source.
         """
-        lines = [f"{name}: {_counted(self.pictures, 'picture')}"]
+        lines = [f"{name}: {_count(self.pictures, 'picture')}"]
         if self.others:
-            lines[0] += f", {_counted(self.others, 'other file')}"
+            lines[0] += f", {_count(self.others, 'other file')}"
         if self.left_out:
             lines.append(f"left out: {by_reason(self.left_out)}")
         if self.notes:
@@ -53,7 +53,7 @@ def verify(path: Path, name: str) -> Contents:
     """
     with open_files(path, name) as files:
         if not files.pictures:
-            found = _counted(files.others, "file") if files.others else "no file"
+            found = _count(files.others, "file") if files.others else "no file"
             left_out = f" (left out: {by_reason(files.left_out)})" if files.left_out else ""
             raise InputError(
                 f"{files.name}: expected pictures, found {found}{left_out}; check that it is what you meant"
@@ -63,5 +63,5 @@ def verify(path: Path, name: str) -> Contents:
         return Contents(files.pictures, files.others, files.left_out, files.notes)
 
 
-def _counted(paths: Sequence[str], what: str) -> str:
-    return f"{len(paths)} {what}{'' if len(paths) == 1 else 's'} ({by_ending(paths)})"
+def _count(paths: Sequence[str], what: str) -> str:
+    return f"{counted(len(paths), what)} ({by_ending(paths)})"

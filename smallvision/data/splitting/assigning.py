@@ -4,11 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from smallvision.core.errors import InputError, printable
+from smallvision.core.errors import InputError, in_words, printable
 from smallvision.core.params import Split
 from smallvision.data.pictures.manifest import SUBSETS
 from smallvision.data.splitting.checking import GoodPicture
-from smallvision.data.splitting.reasons import COPY, GROUP, in_words
+from smallvision.data.splitting.reasons import COPY, GROUP
 from smallvision.data.splitting.subsets import assign_by_count, assign_by_share, assign_up_to, join, sizes_by_share
 
 Units = Sequence[Sequence[int]]

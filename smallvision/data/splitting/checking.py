@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from smallvision.core.errors import InputError, printable
+from smallvision.core.errors import InputError, in_words, printable
 from smallvision.core.params import Split
 from smallvision.data.layouts.rows import Row
 from smallvision.data.pictures.decoding import PictureError, decode
 from smallvision.data.pictures.manifest import SUBSETS
-from smallvision.data.sources.files import SourceFiles
+from smallvision.data.sources.files import SourceFiles, group_by_reason
 from smallvision.data.splitting.duplicates import Appearance, appearance_of
 from smallvision.data.splitting.pool import Pool
-from smallvision.data.splitting.reasons import count_kinds, in_words
+from smallvision.data.splitting.reasons import kind_of
 
 MAX_LISTED = 5  # with more classes than this, messages do not list them all
 
@@ -42,7 +42,7 @@ class BadPicture:
     reason: str
 
 
-def check_pictures(files: SourceFiles, rows: Iterable[Row], min_side: int) -> Iterator[GoodPicture | BadPicture]:
+def _check_pictures(files: SourceFiles, rows: Iterable[Row], min_side: int) -> Iterator[GoodPicture | BadPicture]:
     """Decode every picture completely, because a JPEG that is cut in half passes anything less.
 
     Args:
@@ -100,7 +100,7 @@ def check_unlabelled(
 ) -> tuple[list[GoodPicture], list[BadPicture]]:
     """Check the pictures without a label, and return the good and the bad ones."""
     goods, bads = [], []
-    results = check_pictures(files, rows, min_side)
+    results = _check_pictures(files, rows, min_side)
     silent = not (rows and sys.stderr.isatty())
     for result in tqdm(results, total=len(rows), unit="picture", desc="check unlabelled", disable=silent):
         if isinstance(result, GoodPicture):
@@ -120,14 +120,14 @@ def _check_classes(
     with tqdm(total=total, unit="picture", desc="check", disable=not sys.stderr.isatty()) as bar:
         for label, rows in labelled.items():
             places: list[GoodPicture | None] = []
-            for result in check_pictures(files, rows[:most], wanted.min_side):
+            for result in _check_pictures(files, rows[:most], wanted.min_side):
                 bar.update()
                 places.append(result if isinstance(result, GoodPicture) else None)
                 if isinstance(result, BadPicture):
                     rejected.append(result)
             spares = iter(rows[len(places) :])
             while None in places and (spare := next(spares, None)) is not None:
-                result = next(check_pictures(files, [spare], wanted.min_side))
+                result = next(_check_pictures(files, [spare], wanted.min_side))
                 if isinstance(result, GoodPicture):
                     places[places.index(None)] = result
                 else:
@@ -153,22 +153,20 @@ def _require_enough(
     few = [label for label, count in have.items() if count < needed]
     if not few:
         return
-    lost: dict[str | None, list[str]] = defaultdict(list)
-    for bad in rejected:
-        lost[bad.row.label].append(bad.reason)
-    for row in pool.left_out:
-        lost[row.label].append(str(row.left_out))
-    listed = []
+    lost: dict[str | None, list[tuple[str, str]]] = defaultdict(list)
+    for row, reason in [*((bad.row, bad.reason) for bad in rejected), *((row, row.left_out) for row in pool.left_out)]:
+        lost[row.label].append((row.path, kind_of(str(reason))))
+    lines = []
     for label in have if len(have) <= MAX_LISTED else few[:MAX_LISTED]:
-        why = next((f" ({count} {kind})" for kind, count in count_kinds(lost[label])), "")
-        listed.append(f"{label}: have {have[label]}, need {needed}{why}")
+        why = next((f" ({len(paths)} {kind})" for kind, paths in group_by_reason(lost[label]).items()), "")
+        lines.append(f"{label}: have {have[label]}, need {needed}{why}")
     more = f" and {len(few) - MAX_LISTED} classes more" if len(few) > MAX_LISTED else ""
     beside = f" beside those for {in_words(pool.given)}" if pool.given else ""
-    counted = in_words([subset for subset in sizes if subset not in least_one])
-    lower = f"set {counted} of `split` lower or to shares (0.7, 0.15, 0.15)"
+    counts = in_words([subset for subset in sizes if subset not in least_one])
+    lower = f"set {counts} of `split` lower or to shares (0.7, 0.15, 0.15)"
     raise InputError(
-        f"too few usable pictures{beside}: {printable(', '.join(listed))}{more}; "
-        f"add pictures, or {lower if counted else 'leave a class out with `classes`'}"
+        f"too few usable pictures{beside}: {printable(', '.join(lines))}{more}; "
+        f"add pictures, or {lower if counts else 'leave a class out with `classes`'}"
     )
 
 

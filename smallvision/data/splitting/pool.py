@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from tqdm import tqdm
 
-from smallvision.core.errors import InputError, ParameterError, printable
+from smallvision.core.errors import InputError, ParameterError, in_words, printable
 from smallvision.core.params_file import no_such
 from smallvision.data.layouts.rows import Reading, Row
 from smallvision.data.pictures.manifest import SUBSETS
@@ -67,7 +67,7 @@ def sort_rows(reading: Reading, classes: Sequence[str] | None) -> Pool:
     given = [subset for subset in SUBSETS if subset in subsets and subset != "train"]
     if subsets <= set(given):
         raise InputError(
-            f"all labelled pictures are for {' and '.join(given)}, so that none are left to train on; add pictures for "
+            f"all labelled pictures are for {in_words(given)}, so that none are left to train on; add pictures for "
             "training, or set `split.subsets: new` in params.yaml to share all of them out"
         )
     return Pool(labelled, unlabelled, left_out, given)

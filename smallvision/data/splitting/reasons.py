@@ -1,8 +1,6 @@
 """Why a picture takes no part, in words that can be counted."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
 
 NOT_A_CLASS = "not in `classes`"
 COPY = "a copy of a {} picture"
@@ -22,13 +20,3 @@ def kind_of(reason: str) -> str:
     """
     kind = re.sub(r"^\d+x\d+ pixels, ", "", re.split(r"[:;(]", reason)[0]).strip()
     return _PLURALS.get(kind) or re.sub(r"^format (.+) is not supported$", r"in the unsupported format \1", kind)
-
-
-def count_kinds(reasons: Iterable[str]) -> list[tuple[str, int]]:
-    """Count the reasons of pictures by their kind, the commonest first."""
-    return Counter(map(kind_of, reasons)).most_common()
-
-
-def in_words(names: Sequence[str]) -> str:
-    """Return `train, validation and test` for these three names."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

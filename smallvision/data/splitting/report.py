@@ -1,15 +1,15 @@
 """Say in a few lines what went where, and what took no part."""
 
-import re
 from pathlib import Path
 
-from smallvision.core.errors import printable, shorten
+from smallvision.core.errors import counted, in_words, printable, shorten
 from smallvision.core.params import Split
+from smallvision.core.params_file import to_yaml
 from smallvision.data.layouts.rows import Grouping, Reading
 from smallvision.data.pictures.manifest import SUBSETS, UNLABELLED, Manifest
-from smallvision.data.sources.files import by_ending
+from smallvision.data.sources.files import by_ending, group_by_reason
 from smallvision.data.splitting.checking import MAX_LISTED
-from smallvision.data.splitting.reasons import count_kinds, in_words, kind_of
+from smallvision.data.splitting.reasons import kind_of
 
 MAX_LINES = 10
 MAX_CONFLICTS = 2
@@ -30,11 +30,11 @@ def report(manifest: Manifest, reading: Reading, wanted: Split, path: Path) -> N
     lines = [*_sizes(manifest), f"labels from {manifest.layout}", *_given(manifest, reading)]
     if manifest.unlabelled:
         first, folder = shorten(manifest.unlabelled[0].source, MAX_PATH), path.with_name(UNLABELLED).as_posix()
-        lines.append(f"{_count(len(manifest.unlabelled), 'unlabelled picture')}, such as {first}, kept in {folder}")
+        lines.append(f"{counted(len(manifest.unlabelled), 'unlabelled picture')}, such as {first}, kept in {folder}")
     lines += [*_left_out(manifest, reading, where), *_unmet(manifest, wanted)]
     if manifest.duplicates:
         see = "" if any(where in line for line in lines) else f"; see {where}"
-        lines.append(f"{_count(len(manifest.duplicates), 'group')} of duplicates, each in one subset{see}")
+        lines.append(f"{counted(len(manifest.duplicates), 'group')} of duplicates, each in one subset{see}")
     if reading.grouping and not wanted.group:
         lines += _siblings(manifest, reading.grouping)
     lines += [*_notes(manifest, reading), *_conflicts(manifest)]
@@ -51,8 +51,8 @@ def _sizes(manifest: Manifest) -> list[str]:
     lines = [f"{manifest.source}: {', '.join(classes) if few else f'{len(classes)} classes'}: {totals}"]
     if any(sizes != counts[classes[0]] for sizes in counts.values()):
         by_size = sorted(classes, key=lambda label: sum(counts[label].values()))
-        listed = classes if few else [by_size[0], by_size[-1]]
-        each = [f"{label} {'/'.join(str(count) for count in counts[label].values())}" for label in listed]
+        shown = classes if few else [by_size[0], by_size[-1]]
+        each = [f"{label} {'/'.join(str(count) for count in counts[label].values())}" for label in shown]
         lines.append(f"{'/'.join(SUBSETS)}: {', '.join(each) if few else ' to '.join(each)}")
     return lines
 
@@ -72,14 +72,13 @@ def _left_out(manifest: Manifest, reading: Reading, where: str) -> list[str]:
     """Count the pictures that take no part by reason, and those that cannot be used by ending too."""
     rows = {row.path for row in reading.rows}
     bad = manifest.rejected
-    parts = []
-    for kind, count in count_kinds(each.reason for each in bad):
-        endings = by_ending([each.source for each in bad if kind_of(each.reason) == kind])
-        parts.append(f"{count} {kind} ({endings})")
-    fit = [each.reason for each in manifest.left_out if each.source in rows]
-    parts += [f"{count} {kind}" for kind, count in count_kinds(fit)]
-    more = sum(int(part.split()[0]) for part in parts[MAX_KINDS:])
-    parts[MAX_KINDS:] = [f"{more} for other reasons"] if more else []
+    useless = group_by_reason((each.source, kind_of(each.reason)) for each in bad)
+    unused = group_by_reason((each.source, kind_of(each.reason)) for each in manifest.left_out if each.source in rows)
+    counts = [(len(paths), f"{kind} ({by_ending(paths)})") for kind, paths in useless.items()]
+    counts += [(len(paths), kind) for kind, paths in unused.items()]
+    if more := sum(count for count, _ in counts[MAX_KINDS:]):
+        counts[MAX_KINDS:] = [(more, "for other reasons")]
+    parts = [f"{count} {why}" for count, why in counts]
     see = f"; see {where}" if parts else ""
     rows -= {each.source for each in manifest.pictures} | {each.source for each in manifest.unlabelled}
     if beyond := len(rows - {each.source for each in [*bad, *manifest.left_out]}):
@@ -106,17 +105,17 @@ def _siblings(manifest: Manifest, grouping: Grouping) -> list[str]:
     trained = {grouping.groups.get(entry.source) for entry in manifest.subset("train")} - {None}
     test = manifest.subset("test")
     count = sum(grouping.groups.get(entry.source) in trained for entry in test)
-    key = grouping.key if re.fullmatch(r"\w+", grouping.key) else "'" + grouping.key.replace("'", "''") + "'"
     told = (
-        f"{count} of {len(test)} test pictures seem to have siblings in train; `split.group: {key}` keeps them together"
+        f"{count} of {len(test)} test pictures seem to have siblings in train; "
+        f"`split.group: {to_yaml(grouping.key)}` keeps them together"
     )
     return [told] if count else []
 
 
 def _notes(manifest: Manifest, reading: Reading) -> list[str]:
-    """Return the notes of the reader but those about a class that `classes` leaves out, which are settled."""
-    settled = set(reading.classes) - set(manifest.classes)
-    return [note for note in reading.notes if note.split(": ")[0] not in settled]
+    """Return the notes of the reader, without those about a class that `classes` leaves out, which are settled."""
+    settled = {note for note, label in reading.doubted.items() if label not in manifest.classes}
+    return [note for note in reading.notes if note not in settled]
 
 
 def _conflicts(manifest: Manifest) -> list[str]:
@@ -128,7 +127,3 @@ def _conflicts(manifest: Manifest) -> list[str]:
     if more_groups := len(manifest.conflicts) - len(lines):
         lines[-1] += f"; and {more_groups} more"
     return lines
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,8 +1,10 @@
 """Share the pictures of an archive out to the training, validation and test subsets."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from smallvision.core.errors import InputError
 from smallvision.core.files import sha256_of
 from smallvision.core.params import Split
 from smallvision.data.layouts.reading import read_layout
@@ -31,7 +33,7 @@ def share_out(
         archive_path: the archive that `fetch` wrote.
         folder: where to write the subsets, the unlabelled pictures and `manifest.json`.
         wanted: the parameter `split`.
-        source: the name of the archive's source, for the manifest.
+        source: the name of the archive's source, for the manifest and for messages: it is what the user knows.
         labels: the parameter `labels`.
         classes: the parameter `classes`.
 
@@ -40,11 +42,10 @@ def share_out(
 
     Raises:
         ParameterError: `classes` names a class that the source does not have.
-        InputError: the archive cannot be used, or has too few good pictures.
+        InputError: the archive is missing, cannot be used, or has too few good pictures.
     """
-    with open_files(archive_path) as files:
-        files.name = source  # errors about what the pictures mean name what the user knows, not the copy of it
-        reading = read_layout(files, labels, wanted.group, wanted.subsets)
+    with _open_fetched(archive_path, source) as files:
+        reading = read_layout(files, labels, wanted.group, keep_subsets=wanted.subsets == "given")
         pool = _put_in_order(files, sort_rows(reading, classes), wanted, by_name=reading.books or source in NAMED)
         chosen, rejected = choose_pictures(files, pool, wanted)
         goods = [good for label in chosen for good in chosen[label]]
@@ -67,6 +68,12 @@ def share_out(
         )
         write_tree(folder, files, manifest)
     return manifest, reading
+
+
+def _open_fetched(archive: Path, source: str) -> AbstractContextManager[SourceFiles]:
+    if not archive.exists():
+        raise InputError(f"{archive}: not found; `dvc repro fetch` makes it")
+    return open_files(archive, source)
 
 
 def _put_in_order(files: SourceFiles, pool: Pool, wanted: Split, *, by_name: bool) -> Pool:

@@ -3,12 +3,12 @@
 import hashlib
 import os
 import shutil
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from smallvision.core.errors import InputError, printable
 from smallvision.core.files import require_space
+from smallvision.data.layouts.words import folded
 from smallvision.data.pictures.manifest import SUBSETS, UNLABELLED, Entry, Manifest, Unlabelled, write_manifest
 from smallvision.data.sources.files import SourceFiles
 
@@ -27,7 +27,7 @@ def file_names(paths: Sequence[str]) -> list[str]:
     number of the picture in front.
     """
     names = [PurePosixPath(path).name for path in paths]
-    alike = {unicodedata.normalize("NFC", name).casefold() for name in names}
+    alike = {folded(name) for name in names}
     if len(alike) == len(names) and all(len(name.encode()) <= MAX_NAME for name in names):
         return names
     digits = len(str(len(names)))

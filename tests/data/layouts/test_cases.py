@@ -22,8 +22,9 @@ def each(cases: list[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
 
 
-def read(case: Case, **other: str) -> Reading:
-    return read_layout(case.files, **{"labels": case.labels, "group": case.group, **other})
+def read(case: Case, *, keep_subsets: bool = True, **other: str) -> Reading:
+    options = {"labels": case.labels, "group": case.group, **other}
+    return read_layout(case.files, **options, keep_subsets=keep_subsets)
 
 
 def read_unless_refused(case: Case) -> Reading | None:
@@ -138,7 +139,7 @@ def test_new_subsets_leave_labels_as_they_are(case):
     given = read_unless_refused(case)
     if given is None:
         return
-    new = read(case, subsets="new")
+    new = read(case, keep_subsets=False)
     assert {row.subset for row in new.rows} == {None}
     assert [(row.path, row.label, row.left_out) for row in new.rows] == [
         (row.path, row.label, row.left_out) for row in given.rows

@@ -48,7 +48,7 @@ def test_what_takes_no_part_in_folders_is_said_by_its_path():
 def test_a_pattern_that_would_never_end_is_refused(monkeypatch):
     monkeypatch.setattr(groups, "MAX_SECONDS", 0.2)
     files = FakeFiles([*PICTURES, "cat/" + "a" * 60 + "!.jpg"])
-    with pytest.raises(ParameterError, match="takes longer than 0.2 s; expected a simpler pattern"):
+    with pytest.raises(ParameterError, match=r"takes longer than 0\.2 s; expected a simpler pattern"):
         read_layout(files, group="^cat/(a|aa)+$")
 
 
@@ -56,3 +56,10 @@ def test_a_pattern_that_would_never_end_is_refused(monkeypatch):
 def test_classes_that_are_one_folder_on_windows_are_refused(folder):
     with pytest.raises(InputError, match="rename one"):
         read_layout(FakeFiles([*PICTURES, f"{folder}/1.jpg"]))
+
+
+def test_of_several_columns_that_look_like_groups_the_first_is_offered():
+    header = "file,label,subject,site,scene,patient,case"
+    rows = [f"{n}.jpg,{'cat' if n < 6 else 'dog'}" + f",{n // 2}" * 5 for n in range(12)]
+    files = {f"{n}.jpg": b"" for n in range(12)} | {"labels.csv": lines(header, *rows)}
+    assert read_layout(FakeFiles(files)).grouping.key == "subject"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from smallvision.data.sources.picture_files import FIRST_BYTES, has_picture_suffix, is_hidden, is_picture, kind_of
+from smallvision.data.sources.picture_files import FIRST_BYTES, format_of, has_picture_suffix, is_hidden, is_picture
 from tests.conftest import make_picture
 
 
@@ -47,7 +47,7 @@ def test_what_pillow_writes_is_known_by_its_first_bytes(form, mode, kind):
     if form not in Image.SAVE:
         pytest.skip(f"this Pillow writes no {form}")
     data = encoded(form, mode)
-    assert kind_of(data[:FIRST_BYTES]) == kind
+    assert format_of(data[:FIRST_BYTES]) == kind
     assert is_picture(PurePosixPath("bare"), lambda: data[:FIRST_BYTES])
     assert not is_picture(PurePosixPath("labels.csv"), lambda: data[:FIRST_BYTES])
 
@@ -59,7 +59,7 @@ def test_what_pillow_writes_is_known_by_its_first_bytes(form, mode, kind):
      (b"P6 # by hand\n2 2\n", "PPM"), (b"P5\n2 2\n255\n", "PPM")],
 )  # fmt: skip
 def test_formats_that_no_test_can_write(first, kind):
-    assert kind_of(first) == kind
+    assert format_of(first) == kind
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_formats_that_no_test_can_write(first, kind):
      b"PK\x03\x04", b"%PDF-1.7", b"image_id,label\n0,cat\n", b"\xff\xd8", b"II*", b"\xd0\xcf\x11\xe0"],
 )  # fmt: skip
 def test_what_is_no_picture(first):
-    assert kind_of(first[:FIRST_BYTES]) is None
+    assert format_of(first[:FIRST_BYTES]) is None
 
 
 @given(st.text(min_size=4))
 def test_a_text_is_no_picture_unless_it_says_it_is_a_pixmap(text):
     data = text.encode()
-    assert kind_of(data[:FIRST_BYTES]) in ((None, "PPM") if text.startswith("P") else (None,))
+    assert format_of(data[:FIRST_BYTES]) in ((None, "PPM") if text.startswith("P") else (None,))

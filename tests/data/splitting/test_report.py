@@ -28,14 +28,13 @@ def say(capsys, tmp_path, monkeypatch):
     """Report on a manifest with some fields replaced, and return the lines without the name of the stage."""
     monkeypatch.chdir(tmp_path)
 
-    def call(counts, rows=None, books=False, grouping=None, wanted=SHARES, notes=(), **fields):
+    def call(counts, rows=None, books=False, grouping=None, wanted=SHARES, notes=(), doubted=None, **fields):
         manifest = replace(make_manifest(list(counts), entries(counts)), **fields)
         rows = rows or [Row(each.source, each.label) for each in manifest.pictures]
         rows += [Row(each.source, None) for each in [*manifest.rejected, *manifest.unlabelled]]
         path = tmp_path / MANIFEST
-        report(
-            manifest, Reading("folders", books, rows, notes, grouping), split_of(**wanted), path.relative_to(tmp_path)
-        )
+        reading = Reading("folders", books, rows, notes, grouping, doubted or {})
+        report(manifest, reading, split_of(**wanted), path.relative_to(tmp_path))
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) <= 10
         assert all(line.startswith("split: ") and len(line) <= 130 for line in lines)
@@ -128,11 +127,11 @@ def test_siblings_of_test_pictures_in_train_are_told_with_the_key(say, key, writ
 
 def test_notes_about_a_class_are_settled_once_it_is_left_out(say):
     rows = [Row(each.source, each.label) for each in entries(CATS)] + [Row("new/1.jpg", "new")]
-    told = ["new: a class, by its folder", "dog: a class, too"]
+    told = ["new: a class by its folder", "dog: a class, too", "new: some other note"]
     left_out = [Rejection("new/1.jpg", "not in `classes`")]
-    assert say(CATS, rows, notes=told, left_out=left_out)[2:] == [
+    assert say(CATS, rows, notes=told, doubted={told[0]: "new", told[1]: "dog"}, left_out=left_out)[2:] == [
         f"left out: 1 not in `classes`; see {MANIFEST}",
-        "dog: a class, too",
+        *told[1:],
     ]
 
 

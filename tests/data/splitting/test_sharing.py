@@ -198,4 +198,4 @@ def test_the_stage_names_a_missing_archive(project: Project):
 def test_the_stage_names_what_is_no_archive(project: Project):
     project.archive.parent.mkdir(parents=True)
     project.archive.write_bytes(np.random.default_rng(1).bytes(1000))
-    assert_one_line(project.split(), 3, "split: archive.zip is no complete zip archive")
+    assert_one_line(project.split(), 3, "split: pictures.zip is no complete zip archive")
