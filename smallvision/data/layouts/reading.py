@@ -1,6 +1,7 @@
 """Read what the files of a source mean: the one table of pictures that everything else works on."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -13,7 +14,7 @@ from smallvision.data.layouts.places import MASKS, Place, find_masks, places_of
 from smallvision.data.layouts.rows import Reading, Row
 from smallvision.data.layouts.table_labels import TableReading, read_tables
 from smallvision.data.layouts.words import cannot_be_classes, folded, is_leftover, subset_in
-from smallvision.data.sources.files import SourceFiles
+from smallvision.data.sources.files import SourceFiles, by_ending
 
 MAX_SHOWN = 40  # characters of a name in a message
 MAX_CLASS_NAME = 200  # bytes; a class becomes a folder, and file systems allow 255
@@ -60,11 +61,12 @@ def read_layout(
     }
     rows = [found.get(path) or Row(path, label=None, left_out=MASKS) for path in files.pictures]
     doubted = _doubted(chosen)
+    empty = _without_pictures(files, chosen) if chosen.kind == "folders" else []
     return Reading(
         reader=chosen.reader,
         books=_is_the_books(places, chosen),
         rows=rows,
-        notes=[*_notes(folders, tables, chosen), *doubted, *_alone(groups, chosen.found), *_in_no_subset(rows)],
+        notes=[*_notes(folders, tables, chosen), *doubted, *_in_no_subset(rows), *empty],
         grouping=None if group else suggest_groups(chosen.found, around, tables.groups),
         doubted=doubted,
     )
@@ -106,11 +108,28 @@ def _in_no_subset(rows: Sequence[Row]) -> list[str]:
     return [f"{count} labelled pictures in no subset count as training ones: {listed(places, 2)}"] if count else []
 
 
-def _alone(groups: Mapping[str, str], labels: Mapping[str, str]) -> list[str]:
-    """Say how many labelled pictures are in no group, if groups were asked for."""
-    without = len(labels.keys() - groups.keys())
-    told = f"`split.group` gives {without} of {len(labels)} labelled pictures no group; each of them stands alone"
-    return [told] if groups and without else []
+def _without_pictures(files: SourceFiles, chosen: Labels) -> list[str]:
+    """Name the folders beside those of the classes in which no picture is: the owner may take them for classes."""
+    parents = set()
+    for path, label in chosen.found.items():
+        folders = PurePosixPath(path).parts[:-1]
+        if label in folders:
+            parents.add(folders[: folders.index(label)])
+    depths = {len(parent) for parent in parents}
+
+    def beside(path: str) -> list[tuple[str, ...]]:
+        folders = PurePosixPath(path).parts[:-1]
+        return [folders[: depth + 1] for depth in depths if len(folders) > depth and folders[:depth] in parents]
+
+    known = {folder for path in files.pictures for folder in beside(path)} if files.others else set()
+    inside: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for path in files.others:
+        for folder in beside(path):
+            if folder not in known:
+                inside[folder].append(path)
+    return [
+        f"{'/'.join(folder)}: no picture in it, only {by_ending(paths)}" for folder, paths in sorted(inside.items())
+    ]
 
 
 def _is_the_books(places: Sequence[Place], chosen: Labels) -> bool:

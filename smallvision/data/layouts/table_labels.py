@@ -64,9 +64,8 @@ def read_tables(files: SourceFiles, subsets: Mapping[str, str | None], labels: s
         InputError: the table that `labels` names cannot be read, or leaves its labels open; two tables give different
             labels to the same picture.
     """
-    index = FileIndex(subsets)
     reading = TableReading()
-    named = None
+    index, named = FileIndex(subsets if files.others else {}), None  # without any other file there is no table
     if labels not in ("auto", *ELSEWHERE):
         name, _, column = labels.partition(":")
         named = _named(files, name)

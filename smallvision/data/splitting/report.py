@@ -35,7 +35,9 @@ def report(manifest: Manifest, reading: Reading, wanted: Split, path: Path) -> N
     if manifest.duplicates:
         see = "" if any(where in line for line in lines) else f"; see {where}"
         lines.append(f"{counted(len(manifest.duplicates), 'group')} of duplicates, each in one subset{see}")
-    if reading.grouping and not wanted.group:
+    if wanted.group:
+        lines += _groups(reading)
+    elif reading.grouping:
         lines += _siblings(manifest, reading.grouping)
     lines += [*_notes(manifest, reading), *_conflicts(manifest)]
     if len(lines) > MAX_LINES:
@@ -98,6 +100,15 @@ def _unmet(manifest: Manifest, wanted: Split) -> list[str]:
     ]
     more = f" (and {len(short) - 1} more such)" if len(short) > 1 else ""
     return [f"groups stay together, so {short[0]}{more}"] if short else []
+
+
+def _groups(reading: Reading) -> list[str]:
+    """Say how many groups there are, and how many pictures are in none, as of a pattern that does not fit them."""
+    rows = [row for row in reading.rows if row.label is not None and row.left_out is None]
+    groups = {row.group for row in rows if row.group is not None}
+    alone = sum(row.group is None for row in rows)
+    told = f"; {alone} of {counted(len(rows), 'labelled picture')} in none, each of them alone" if alone else ""
+    return [f"{counted(len(groups), 'group')} by `split.group`, each in one subset{told}"]
 
 
 def _siblings(manifest: Manifest, grouping: Grouping) -> list[str]:

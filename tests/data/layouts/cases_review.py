@@ -73,6 +73,8 @@ REVIEW = [
          {"labels.csv": lines("file,label", "{0..4}.jpg,train", "{5..9}.jpg,test")}),
     Case("numbers without zeros", {"{000001..000004}.jpg": "cat", "{000005..000009}.jpg": "dog"},
          {"labels.csv": lines("id,label", "{1..4},cat", "{5..9}.0,dog")}),
+    Case("a folder of other files", {"{cat,dog}/{0..5}.jpg": "{1}"}, {f"fox/{n}.xyz": b"" for n in range(4)},
+         notes=("^fox: no picture in it, only 4 xyz$",)),
     Case("a colon in the name of a column", {"{0..4}.jpg": "yes", "{5..9}.jpg": "no"},
          {"l.csv": lines("f,a,is:cat", "{0..4}.jpg,1,yes", "{5..9}.jpg,2,no")}, labels="l.csv:is:cat"),
 ]

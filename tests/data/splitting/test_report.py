@@ -98,10 +98,23 @@ def test_what_the_numbers_leave_over_is_only_counted(say):
 
 def test_a_count_that_groups_do_not_meet_is_told(say):
     wanted = {"train": 7, "validation": 3, "test": 1, "group": "folder"}
+    alone = "0 groups by `split.group`, each in one subset; 20 of 20 labelled pictures in none, each of them alone"
     assert say(CATS, wanted=wanted)[2:] == [
-        "groups stay together, so cat has 2 of 3 validation pictures (and 1 more such)"
+        "groups stay together, so cat has 2 of 3 validation pictures (and 1 more such)",
+        alone,
     ]
-    assert say(CATS, wanted=wanted | SHARES)[2:] == []
+    assert say(CATS, wanted=wanted | SHARES)[2:] == [alone]
+
+
+def test_groups_are_counted_and_so_are_pictures_in_none(say):
+    rows = [
+        Row(each.source, each.label, group="p1" if number < 6 else "p2") for number, each in enumerate(entries(CATS))
+    ]
+    wanted = SHARES | {"group": "folder"}
+    assert say(CATS, rows, wanted=wanted)[2:] == ["2 groups by `split.group`, each in one subset"]
+    rows[0] = Row(rows[0].path, rows[0].label)
+    told = "2 groups by `split.group`, each in one subset; 1 of 20 labelled pictures in none, each of them alone"
+    assert say(CATS, rows, wanted=wanted)[2:] == [told]
 
 
 def test_duplicates_and_at_most_two_conflicts_are_told(say):
@@ -120,7 +133,7 @@ def test_siblings_of_test_pictures_in_train_are_told_with_the_key(say, key, writ
     groups = {"cat/test/0.jpg": "a", "cat/train/3.jpg": "a", "dog/test/0.jpg": "b", "dog/validation/0.jpg": "b"}
     told = f"1 of 2 test pictures seem to have siblings in train; `split.group: {written}` keeps them together"
     assert say(CATS, grouping=Grouping(key, groups))[2:] == [told]
-    assert say(CATS, grouping=Grouping(key, groups), wanted=SHARES | {"group": "folder"})[2:] == []
+    assert say(CATS, grouping=Grouping(key, groups), wanted=SHARES | {"group": "folder"})[2:] != [told]
     del groups["cat/test/0.jpg"]
     assert say(CATS, grouping=Grouping(key, groups))[2:] == []
 
