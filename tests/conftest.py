@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"  # otherwise it would import Trio for Trio's plugin, 0.2 s in every process
 import hypothesis
 import numpy as np
 import pytest

@@ -1,21 +1,27 @@
 """`smallvision evaluate` scores the trained model on labelled pictures in any layout."""
 
 import csv
+import sys
+import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from smallvision.core.files import sha256_of
 from smallvision.data.pictures.decoding import to_input
 from smallvision.evaluation.answers import Answers
 from smallvision.evaluation.intervals import wilson
 from smallvision.evaluation.scores import confused_pairs, recall_rows
 from smallvision.models.inference import predict_probabilities
+from smallvision.models.litert import read_litert, write_litert
 from tests.commands.test_use import pictures, place
 from tests.conftest import Project, assert_one_line, jpeg, write_zip
 from tests.networks import CLASSES, write_three_classes
 
 EVALUATE = "smallvision.commands.evaluate"
+NOT_NEEDED = {"tensorflow", "keras", "dvc", "sklearn", "requests"}
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +31,15 @@ def classifier(tmp_path_factory):
 
 
 @pytest.fixture
-def evaluate(classifier, project: Project):
-    def evaluate(*arguments: str):
-        return project.call(EVALUATE, *arguments, "--model", classifier[1])
+def evaluate_and_draw(classifier, project: Project):
+    return lambda *arguments: project.call(EVALUATE, *arguments, "--model", classifier[1])
 
-    return evaluate
+
+@pytest.fixture
+def evaluate(evaluate_and_draw, monkeypatch):
+    """The command without its sheet of mistakes, which takes most of the time."""
+    monkeypatch.setattr(f"{EVALUATE}.draw_mistakes", lambda *arguments: None)
+    return evaluate_and_draw
 
 
 def rows_of(project: Project, name: str = "data/evaluation/predictions.csv") -> list[dict[str, str]]:
@@ -37,7 +47,7 @@ def rows_of(project: Project, name: str = "data/evaluation/predictions.csv") -> 
 
 
 def test_answers_are_keras_own_and_the_accuracy_is_their_share(classifier, project: Project, evaluate):
-    members = pictures(*CLASSES, count=7)
+    members = pictures(*CLASSES, count=4)
     write_zip(project.folder / "new.zip", members)
     result = evaluate("new.zip")
     assert (result.returncode, result.stderr) == (0, "")
@@ -48,20 +58,20 @@ def test_answers_are_keras_own_and_the_accuracy_is_their_share(classifier, proje
         assert [float(row[f"p_{name}"]) for name in CLASSES] == pytest.approx(probabilities, abs=1e-3)
         assert (row["actual"], row["predicted"]) == (path.split("/")[0], CLASSES[probabilities.argmax()])
     right = sum(row["actual"] == row["predicted"] for row in rows)
-    assert 0 < right < 21
-    low, high = wilson(right, 21)
+    assert 0 < right < 12
+    low, high = wilson(right, 12)
     assert result.stdout.splitlines()[-1] == (
-        f"evaluate: r trained on s, on new.zip: accuracy {right / 21:.1%} "
-        f"({low:.1%} to {high:.1%} at 95%) of 21 pictures"
+        f"evaluate: r trained on s, on new.zip: accuracy {right / 12:.1%} "
+        f"({low:.1%} to {high:.1%} at 95%) of 12 pictures"
     )
     found = rows_of(project, "data/evaluation/classes.csv")
-    assert [(row["class"], row["pictures"]) for row in found] == [(name, "7") for name in CLASSES]
-    assert np.mean([float(row["recall"]) for row in found]) == pytest.approx(right / 21, abs=1e-4)
+    assert [(row["class"], row["pictures"]) for row in found] == [(name, "4") for name in CLASSES]
+    assert np.mean([float(row["recall"]) for row in found]) == pytest.approx(right / 12, abs=1e-4)
 
 
-def test_the_worst_mistakes_are_drawn_and_the_pairs_named(project: Project, evaluate):
-    place(project.folder / "new", pictures(*CLASSES, count=7))
-    text = " ".join(evaluate("new", "--to", "out").stdout.split())
+def test_the_worst_mistakes_are_drawn_and_the_pairs_named(project: Project, evaluate_and_draw):
+    place(project.folder / "new", pictures(*CLASSES))
+    text = " ".join(evaluate_and_draw("new", "--to", "out").stdout.split())
     wrong = [row for row in rows_of(project, "out/predictions.csv") if row["actual"] != row["predicted"]]
     pairs = [(row["actual"], row["predicted"]) for row in wrong]
     first = max(pairs, key=pairs.count)
@@ -110,7 +120,22 @@ def test_the_models_classes_settle_what_folders_leave_open(project: Project, eva
     assert all(row["actual"] in row["picture"].casefold().split("/") for row in rows)
 
 
-def test_pictures_that_the_model_was_trained_on_are_told(trained: Project):
+def test_pictures_that_the_model_was_trained_on_are_told(classifier, project: Project, evaluate):
+    place(project.archive, pictures(*CLASSES, count=8))
+    assert project.split().returncode == 0
+    of_another_split = evaluate("data/pictures")
+    assert (of_another_split.returncode, "trained on 1" in of_another_split.stdout) == (0, False)
+    with zipfile.ZipFile(classifier[1]) as appended:
+        network = classifier[1].read_bytes()[: min(info.header_offset for info in appended.infolist())]
+    facts = replace(read_litert(classifier[1])[1], pictures=sha256_of(project.pictures / "manifest.json"))
+    write_litert(project.folder / "its.tflite", network, facts)
+    told = " ".join(project.call(EVALUATE, "data/pictures", "--model", "its.tflite").stdout.split())
+    assert "the model was trained on 18 of these pictures, or chosen by them" in told
+    assert "trained on 1" not in project.call(EVALUATE, "data/pictures/test", "--model", "its.tflite").stdout
+
+
+@pytest.mark.slow
+def test_a_trained_model_knows_its_pictures_and_gets_the_accuracy_of_the_stage(trained: Project):
     result = trained.call(EVALUATE, "data/pictures")
     assert "the model was trained on 12 of these pictures, or chosen by them" in " ".join(result.stdout.split())
     test = trained.call(EVALUATE, "data/pictures/test")
@@ -144,6 +169,16 @@ def test_what_cannot_be_scored_is_one_line(classifier, project: Project, argumen
     assert not (project.folder / "data/evaluation").exists()
 
 
+def test_neither_tensorflow_nor_another_slow_package_is_asked_for(project: Project, evaluate, monkeypatch):
+    """That the modules themselves import none when they are loaded is tested in tests/house."""
+    place(project.folder / "new", pictures(*CLASSES))
+    for name in NOT_NEEDED | {name for name in sys.modules if name.partition(".")[0] in NOT_NEEDED}:
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    result = evaluate("new")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.slow
 def test_no_tensorflow_is_imported(classifier, project: Project):
     place(project.folder / "new", pictures(*CLASSES))
     command = ("smallvision", "evaluate", "new", "--model", str(classifier[1]))
@@ -151,7 +186,7 @@ def test_no_tensorflow_is_imported(classifier, project: Project):
     assert result.returncode == 0, result.stderr
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
     assert "ai_edge_litert" in imported
-    assert not {"tensorflow", "keras", "dvc", "sklearn", "requests"} & imported
+    assert not NOT_NEEDED & imported
 
 
 def test_rows_hold_up_to_a_count_by_hand():

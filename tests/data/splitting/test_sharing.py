@@ -1,5 +1,6 @@
 """The book's split, without bad pictures, and without duplicates across subsets."""
 
+import functools
 import hashlib
 import io
 import json
@@ -101,28 +102,40 @@ def test_the_same_manifest_on_every_run_and_order_of_members(tmp_path):
     assert first.pictures == second.pictures
 
 
-@given(st.data())
-@settings(max_examples=15)
-def test_the_same_pictures_get_the_same_subsets_whatever_their_names(tmp_path_factory, data):
-    """Names decide the class and the group here, and nothing else. Some pictures are copies."""
-    seeds = data.draw(st.lists(st.integers(0, 40), min_size=30, max_size=30))
-    patients = data.draw(st.lists(st.integers(0, 9), min_size=30, max_size=30))
-    wanted = data.draw(st.sampled_from([SHARES, {"train": 6, "validation": 2, "test": 2}]))
+def assert_names_do_not_matter(folder, data, count):
+    """Names decide the class and the group here, and nothing else. Some of the `count` pictures are copies."""
+    picture = functools.cache(jpeg)
+    seeds = data.draw(st.lists(st.integers(0, 40), min_size=count, max_size=count))
+    patients = data.draw(st.lists(st.integers(0, 9), min_size=count, max_size=count))
+    wanted = data.draw(st.sampled_from([SHARES, {"train": count // 5, "validation": 2, "test": 2}]))
     wanted = wanted | {"seed": data.draw(st.integers(0, 3)), "group": data.draw(st.sampled_from([None, "folder"]))}
     found = []
-    for called in (range(30), data.draw(st.permutations(range(30)))):
+    for called in (range(count), data.draw(st.permutations(range(count)))):
         members = {
-            f"{'ab'[n % 2]}/patient{called[patient]:02}/{called[n]}.jpg": jpeg(seed)
+            f"{'ab'[n % 2]}/patient{called[patient]:02}/{called[n]}.jpg": picture(seed)
             for n, (seed, patient) in enumerate(zip(seeds, patients, strict=True))
         }
         members = dict(data.draw(st.permutations(list(members.items()))))
         try:
-            manifest = run_split(tmp_path_factory.mktemp("split"), members, **wanted)
+            manifest = run_split(folder, members, **wanted)
         except InputError as error:
             found.append(str(error).split("are in")[0])
         else:
             found.append(sorted((entry.sha256, entry.label, entry.subset) for entry in manifest.pictures))
     assert found[0] == found[1]
+
+
+@given(st.data())
+@settings(max_examples=6)
+def test_the_same_pictures_get_the_same_subsets_whatever_their_names(tmp_path_factory, data):
+    assert_names_do_not_matter(tmp_path_factory.getbasetemp() / "split", data, count=20)
+
+
+@pytest.mark.slow
+@given(st.data())
+@settings(max_examples=50)
+def test_the_same_pictures_get_the_same_subsets_whatever_their_names_and_number(tmp_path_factory, data):
+    assert_names_do_not_matter(tmp_path_factory.getbasetemp() / "split", data, count=30)
 
 
 def test_the_order_is_by_name_where_the_book_is_and_otherwise_by_chance(tmp_path):
