@@ -92,7 +92,8 @@ def find_roles(table: Table, index: FileIndex, subset: str | None, column: str |
             f"params.yaml: labels: {table.path} has no column {column!r}; its columns are {listed(table.columns, 20)}"
         )
     subsets, subset_columns, notes = _subsets(table, subset)
-    found = {name: index.column(table, cells, subsets) for name, cells in table.columns.items() if name != column}
+    cells_of = {name: cells for name, cells in table.columns.items() if name != column}
+    found = {name: index.column(table, cells, subsets, only=subset) for name, cells in cells_of.items()}
     counts = {name: len(set(paths) - {None}) for name, paths in found.items()}
     ranked = sorted(counts, key=lambda name: (-counts[name], _rank(name)))
     if not ranked or not counts[ranked[0]] or 2 * counts[ranked[0]] < min(len(table), index.count(subset)):
@@ -104,6 +105,8 @@ def find_roles(table: Table, index: FileIndex, subset: str | None, column: str |
         labels = _Labels(column, table.columns[column])
     else:
         labels = _find_labels(table, [name for name in others if name not in groups])
+    if not subset_columns and ((labels.labels is None and len(table.columns) > 1) or notes):
+        subsets = [None] * len(table)  # notes in `test_notes.csv` do not make a test set, but labels do
     return Roles(
         paths=found[file],
         labels=labels.labels,
@@ -115,6 +118,12 @@ def find_roles(table: Table, index: FileIndex, subset: str | None, column: str |
         groups=groups,
         notes=notes,
     )
+
+
+def gives_labels(table: Table, file: str) -> bool:
+    """Tell whether a table has a column of labels beside the one of files."""
+    others = [name for name in table.columns if name != file and _bare(name) not in _GROUPS]
+    return _find_labels(table, others).labels is not None
 
 
 def _bare(name: str) -> str:

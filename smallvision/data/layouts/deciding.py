@@ -8,7 +8,7 @@ from smallvision.core.errors import InputError, counted, listed
 from smallvision.data.layouts.folders import FolderReading
 from smallvision.data.layouts.names import cross_the_folders, read_names
 from smallvision.data.layouts.table_labels import ELSEWHERE, TableReading
-from smallvision.data.layouts.words import cannot_be_classes
+from smallvision.data.layouts.words import cannot_be_classes, words_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def decide_labels(
     if tables.used:
         return _by_table(name, folders, names, tables, labels)
     if folders and folders.other is not None:
-        raise _two_readings(name, {"top": folders.classes(folders.depth), "parent": folders.classes(folders.other)})
+        parents = set(folders.parents().values())
+        raise _two_readings(name, {"top": folders.classes(folders.depth), "parent": parents})
     if folders and names and (folders.are_words or not cannot_be_classes(folders.classes(folders.depth))):
         _refuse_crossing(name, folders, names)
     if folders and folders.are_words:
@@ -80,7 +81,9 @@ def _as_asked(name: str, pictures: Sequence[str], folders: FolderReading | None,
         raise _no_labels(name, pictures, "labels: name: no file is called like cat.0.jpg, cat_0.jpg or cat (0).jpg")
     if not folders:
         raise _no_labels(name, pictures, f"labels: {labels}: no level of folders has more than one name")
-    return _by_folders(folders, folders.depth if labels == "top" else folders.lowest)
+    if labels == "top":
+        return _by_folders(folders, folders.depth)
+    return Labels("folders", "folders", folders.parents(), folders.lowest)
 
 
 def _by_folders(folders: FolderReading, depth: int, notes: Sequence[str] = ()) -> Labels:
@@ -105,6 +108,10 @@ def _by_table(
     by_table = Labels("table", tables.reader, tables.labels)
     if labels != "auto":
         return by_table
+    for other, found in (("folders", folders.labels(folders.depth) if folders else {}), ("names", names or {})):
+        if _share_pictures_out(found, tables.labels):
+            note = f"{counted(len(found), 'picture')} without a row in a table have labels from {other}"
+            return Labels("table", f"{tables.reader} and {other}", {**found, **tables.labels}, notes=[note])
     table, _ = tables.used[0]
     if names and cross_the_folders(names, tables.labels):
         raise _two_readings(name, {"name": set(names.values()), table: set(tables.labels.values())})
@@ -113,11 +120,18 @@ def _by_table(
     for depth in [folders.depth] if folders.other is None else [folders.depth, folders.other]:
         found = folders.labels(depth)
         if _agree(found, tables.labels):
+            if not any(map(words_of, tables.labels.values())):
+                return _by_folders(folders, depth, [f"{table} says in numbers what the folders say"])
             if 2 * len(tables.labels) >= len(found):
                 return by_table
             note = f"{table} labels {len(tables.labels)} of {len(found)} pictures, as folders do"
             return _by_folders(folders, depth, [note])
     raise _two_readings(name, {"top": folders.classes(folders.depth), table: set(tables.labels.values())})
+
+
+def _share_pictures_out(found: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Tell whether two readings have classes in common but no picture, as where only one subset comes with a table."""
+    return bool(set(found.values()) & set(labels.values())) and not found.keys() & labels.keys()
 
 
 def _agree(found: Mapping[str, str], labels: Mapping[str, str]) -> bool:

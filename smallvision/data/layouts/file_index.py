@@ -44,7 +44,7 @@ class FileIndex:
         """Return the number of pictures in the folders of a subset, or of all pictures if there are no such folders."""
         return sum(found == subset for found in self._subsets.values()) or len(self._subsets)
 
-    def find(self, cell: str, folder: PurePosixPath, subset: str | None) -> list[str]:
+    def find(self, cell: str, folder: PurePosixPath, subset: str | None, only: str | None = None) -> list[str]:
         """Return the paths of the pictures that a cell may mean: one, none, or several that fit equally well.
 
         If several have the name, those win whose folders end like those in the cell, then those below the folder of
@@ -56,6 +56,7 @@ class FileIndex:
             cell: what stands in the table.
             folder: the folder of the table.
             subset: the subset that the row of the table names.
+            only: the subset that the table itself names.
         """
         pure = PurePosixPath(cell.replace("\\", "/"))
         wanted = tuple(folded(part) for part in pure.parts[:-1] if part not in (".", "/"))
@@ -65,8 +66,8 @@ class FileIndex:
             if max(ends) == 0 and wanted[-1] in self._folders:
                 return []  # The cell means test/1.jpg, which is missing, and never train/1.jpg.
             found = _best(found, ends)
-        elif subset:
-            found = [entry for entry in found if self._subsets[entry[0]] in (None, subset)]
+        elif only:
+            found = [entry for entry in found if self._subsets[entry[0]] in (None, only)]
         ranks: Sequence[Callable[[str], bool]] = (
             lambda path: PurePosixPath(path).is_relative_to(folder),
             lambda path: self._subsets[path] == subset,
@@ -86,11 +87,11 @@ class FileIndex:
         number = re.fullmatch(r"([0-9]{1,18})(\.0)?", pure.name)
         return self._by_number.get(int(number[1]), []) if number else []
 
-    def column(self, table: Table, cells: Column, subsets: Sequence[str | None]) -> list[str | None]:
+    def column(self, table: Table, cells: Column, subsets: Sequence[str | None], only: str | None) -> list[str | None]:
         """Return the picture that each cell of a column means; None if there is none, or several fit."""
         found: dict[tuple[str | None, str | None], str | None] = {}
         for cell, subset in set(zip(cells, subsets, strict=True)):
-            paths = self.find(cell, table.folder, subset) if cell else []
+            paths = self.find(cell, table.folder, subset, only) if cell else []
             found[cell, subset] = paths[0] if len(paths) == 1 else None
         return [found[pair] for pair in zip(cells, subsets, strict=True)]
 

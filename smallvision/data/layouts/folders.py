@@ -11,7 +11,9 @@ from smallvision.data.layouts.words import (
     could_be_classes,
     is_annotation,
     is_container,
+    is_date,
     is_generic,
+    is_magnification,
     is_unlabelled,
     series_among,
 )
@@ -43,6 +45,22 @@ class FolderReading:
     def classes(self, depth: int) -> set[str]:
         """Return the names on a level of folders."""
         return _names(self.places, depth)
+
+    def parents(self) -> dict[str, str]:
+        """Return for each picture its innermost folder that may be a class; that is its label with `labels: parent`."""
+        deepest = max((len(place.folders) for place in self.places), default=0)
+        series = {depth: series_among(self.classes(depth)) for depth in range(deepest)}
+
+        def may_be(depth: int, name: str) -> bool:
+            return not (is_date(name) or is_magnification(name) or is_generic(name) or name in series[depth])
+
+        found = {}
+        for place in self.places:
+            names = list(enumerate(place.folders))
+            if names and not place.beside:
+                inner = next((name for depth, name in reversed(names) if may_be(depth, name)), place.folders[-1])
+                found[place.path] = inner
+        return found
 
     def labels(self, depth: int) -> dict[str, str]:
         """Return the label of each picture that has one if `depth` is the level of the classes."""
@@ -86,13 +104,19 @@ def read_folders(places: Sequence[Place], *, literal: bool = False) -> FolderRea
         for depth in levels
         if not cannot_be_classes(_names(places, depth)) and depth > top and _is_shared(places, top, depth)
     ]
-    lower = [depth for depth in words or numbers if depth > top]
+    # cat/cat/ and dog/dog/ say the same twice.
+    again = {depth for depth in words if _say_the_same(places, top, depth)}
+    lower = [depth for depth in words or numbers if depth > top and depth not in again]
     lowest = (lower or numbers or levels)[-1]
     return FolderReading(places, top, lower[-1] if lower else None, lowest, notes)
 
 
 def _names(places: Sequence[Place], depth: int) -> set[str]:
     return {place.folders[depth] for place in places if len(place.folders) > depth and not place.beside}
+
+
+def _say_the_same(places: Sequence[Place], top: int, below: int) -> bool:
+    return all(place.folders[top] == place.folders[below] for place in places if len(place.folders) > below)
 
 
 def _is_shared(places: Sequence[Place], top: int, below: int) -> bool:
@@ -122,7 +146,9 @@ def _without_containers(places: Sequence[Place], *, literal: bool) -> tuple[list
     places, notes, depth = list(places), [], 0
     while names := _names(places, depth):
         vague = {name for name in names if is_generic(name) or is_annotation(name)}
-        if len(names) == 1 or names == vague:
+        # One name below that of the class is no level of classes, unless other classes end there: a/cat/ and b/c/dog/.
+        alone = len(names) == 1 and (depth == 0 or all(len(place.folders) != depth for place in places))
+        if alone or names == vague:
             counted = series_among(names) if depth else set()
             places = [_without_container(place, depth, counted) for place in places]
             continue

@@ -11,14 +11,17 @@ from smallvision.core.params_file import no_such
 from smallvision.data.layouts.folders import FolderReading
 from smallvision.data.layouts.names import COUNTED, stem_of
 from smallvision.data.layouts.rows import Grouping
-from smallvision.data.layouts.words import is_camera, is_date, subset_in
+from smallvision.data.layouts.words import is_camera, is_date, is_magnification, subset_in
 
 MAX_SECONDS = 20  # for the search for a pattern in all paths, because some patterns would never end
 _STEMS = f"{COUNTED}$"  # the value of `split.group` that keeps the files of one stem together
 
 
 def folder_groups(folders: FolderReading | None, depth: int | None) -> dict[str, str]:
-    """Return for each picture the folders besides that of its class, which is what `split.group: folder` means.
+    """Return for each picture a folder besides that of its class, which is what `split.group: folder` means.
+
+    Of several levels it is the highest, as a patient's folder may hold one for each visit. Years and magnifications
+    count only if there is nothing else, because a patient may have pictures of several.
 
     Args:
         folders: what folders say.
@@ -26,11 +29,17 @@ def folder_groups(folders: FolderReading | None, depth: int | None) -> dict[str,
     """
     if not folders:
         return {}
-    rests = {
-        place.path: "/".join([*(name for level, name in enumerate(place.folders) if level != depth), *place.groups])
-        for place in folders.places
-    }
-    return {path: rest for path, rest in rests.items() if rest}
+    deepest = max((len(place.folders) for place in folders.places), default=0)
+    levels = [level for level in range(deepest) if level != depth]
+    telling = [
+        level for level in levels if not all(is_date(name) or is_magnification(name) for name in folders.classes(level))
+    ]
+    found = {}
+    for place in folders.places:
+        names = [place.folders[level] for level in telling or levels if level < len(place.folders)]
+        if names := names or list(place.groups):
+            found[place.path] = names[0]
+    return found
 
 
 def group_pictures(

@@ -15,6 +15,7 @@ from smallvision.data.layouts.words import (
     is_unlabelled,
     latest_subset_in,
     subset_in,
+    without_subset,
     words_of,
 )
 
@@ -130,6 +131,14 @@ def _take_out(places: Sequence[Place], depth: int, labels: str) -> list[Place] |
     beside |= level.unlabelled
     if not taken and not beside:
         return None
+    # train_cat/, train_dog/ and test_cat/: the rest of the name is the class.
+    rests = {_telling(pair[1]) for name in level.subsets if (pair := subset_in(name))}
+    affixed = (
+        taken == set(level.subsets)
+        and len(rests) > 1
+        and not any(level.below.values())
+        and all(without_subset(name) and not subset_in(without_subset(name)) for name in taken)
+    )
 
     def moved(place: Place) -> Place:
         if place.beside or len(place.folders) <= depth or place.folders[:depth] not in parents:
@@ -137,6 +146,9 @@ def _take_out(places: Sequence[Place], depth: int, labels: str) -> list[Place] |
         name = place.folders[depth]
         if name in beside:
             return replace(place, beside=True)
+        if affixed:
+            folders = (*place.folders[:depth], without_subset(name), *place.folders[depth + 1 :])
+            return replace(place, folders=folders, subset=level.subsets[name])
         return replace(place.without(depth), subset=level.subsets.get(name, place.subset)) if name in taken else place
 
     return _unpacked_beside([moved(place) for place in places], depth, labels)

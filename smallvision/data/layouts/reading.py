@@ -17,6 +17,7 @@ from smallvision.data.layouts.words import cannot_be_classes, folded, is_leftove
 from smallvision.data.sources.files import SourceFiles, by_ending
 
 MAX_SHOWN = 40  # characters of a name in a message
+_COPY = re.compile(r"(.+?)( \(\d+\)| - (Copy|Kopie|copie|copia)( \(\d+\))?|_copy)")
 MAX_CLASS_NAME = 200  # bytes; a class becomes a folder, and file systems allow 255
 
 
@@ -43,30 +44,30 @@ def read_layout(
     if masks & tables.labels.keys():  # A table gives them labels, so they are pictures like all others.
         masks -= tables.labels.keys()
         places = places_of([path for path in files.pictures if path not in masks], labels)
-    pictures = [place.path for place in places]
-    folders = read_folders(places, literal=labels == "top")
+    folders, pictures = read_folders(places, literal=labels == "top"), [place.path for place in places]
     chosen = decide_labels(files.name, pictures, folders, tables, labels)
     _refuse_confusing(files.name, chosen.found)
     around = folder_groups(folders, chosen.depth)
     groups = group_pictures(group, pictures, around, tables.groups) if group else {}
-    found = {
-        place.path: Row(
-            path=place.path,
-            label=chosen.found.get(place.path),
-            subset=(tables.subsets.get(place.path) or place.subset) if keep_subsets else None,
-            group=groups.get(place.path),
-            left_out=tables.left_out.get(place.path),
+    subsets = {place.path: tables.subsets.get(place.path) or place.subset for place in places}
+    foreign = _foreign(chosen, subsets)
+    rows = [
+        Row(
+            path=path,
+            label=None if path in masks or path in foreign else chosen.found.get(path),
+            subset=subsets.get(path) if keep_subsets else None,
+            group=groups.get(path),
+            left_out=MASKS if path in masks else tables.left_out.get(path),
         )
-        for place in places
-    }
-    rows = [found.get(path) or Row(path, label=None, left_out=MASKS) for path in files.pictures]
+        for path in files.pictures
+    ]
     doubted = _doubted(chosen)
-    empty = _without_pictures(files, chosen) if chosen.kind == "folders" else []
+    unlabelled = _without_pictures(files, chosen) + _of_no_class(foreign)
     return Reading(
         reader=chosen.reader,
         books=_is_the_books(places, chosen),
         rows=rows,
-        notes=[*_notes(folders, tables, chosen), *doubted, *_in_no_subset(rows), *empty],
+        notes=[*_notes(folders, tables, chosen), *doubted, *_in_no_subset(rows), *unlabelled],
         grouping=None if group else suggest_groups(chosen.found, around, tables.groups),
         doubted=doubted,
     )
@@ -91,11 +92,36 @@ def _doubted(chosen: Labels) -> dict[str, str]:
     """Return a note for each class that may be none by its name, and the class that the note is about."""
     classes = sorted(set(chosen.found.values()))
     like_subsets = [name for name in classes if subset_in(name)] if chosen.kind == "folders" else []
-    return {f"{name}: a class by its folder, although that is called like a subset": name for name in like_subsets} | {
-        f"{name}: a class by its name; to leave it out, list the others in `classes`": name
-        for name in classes
-        if is_leftover(name)
-    }
+    copies = {name: match[1] for name in classes if (match := _COPY.fullmatch(name)) and match[1] in classes}
+    return (
+        {f"{name}: a class by its name, though it looks like a copy of {of}": name for name, of in copies.items()}
+        | {f"{name}: a class by its folder, although that is called like a subset": name for name in like_subsets}
+        | {
+            f"{name}: a class by its name; to leave it out, list the others in `classes`": name
+            for name in classes
+            if is_leftover(name)
+        }
+    )
+
+
+def _foreign(chosen: Labels, subsets: Mapping[str, str | None]) -> set[str]:
+    """Return the pictures of given subsets that share no class with those that are trained on.
+
+    Some programs want the unlabelled test pictures in a folder within `test/`, which people call `unknown` or `all`.
+    """
+    classes: dict[str, set[str]] = defaultdict(set)
+    for path, label in chosen.found.items():
+        classes[subsets.get(path) or "train"].add(label)
+    trained = classes.pop("train", set())
+    if chosen.kind != "folders" or not trained:
+        return set()
+    foreign = {subset for subset, names in classes.items() if not names & trained}
+    return {path for path in chosen.found if subsets.get(path) in foreign}
+
+
+def _of_no_class(foreign: set[str]) -> list[str]:
+    folders = listed({str(PurePosixPath(path).parent) for path in foreign}, 2)
+    return [f"{folders}: not among the classes that are trained on, so its pictures are unlabelled"] if foreign else []
 
 
 def _in_no_subset(rows: Sequence[Row]) -> list[str]:
@@ -110,6 +136,8 @@ def _in_no_subset(rows: Sequence[Row]) -> list[str]:
 
 def _without_pictures(files: SourceFiles, chosen: Labels) -> list[str]:
     """Name the folders beside those of the classes in which no picture is: the owner may take them for classes."""
+    if chosen.kind != "folders":
+        return []
     parents = set()
     for path, label in chosen.found.items():
         folders = PurePosixPath(path).parts[:-1]

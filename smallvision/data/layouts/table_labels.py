@@ -1,11 +1,12 @@
 """Read labels from the tables that come with pictures."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from smallvision.core.errors import InputError, ParameterError, counted, in_words, listed
-from smallvision.data.layouts.columns import Roles, find_roles
+from smallvision.data.layouts.columns import Roles, find_roles, gives_labels
 from smallvision.data.layouts.file_index import FileIndex
 from smallvision.data.layouts.tables import SHEETS, SUFFIXES, Column, Table, parse_table
 from smallvision.data.layouts.words import is_only_a_subset, subset_in, words_of
@@ -171,14 +172,18 @@ def _why_not(files: SourceFiles, table: Table, roles: Roles | None) -> str:
 
 
 def _refuse_same_names(files: SourceFiles, table: Table, index: FileIndex) -> None:
-    """Refuse a table whose rows fit pictures in several folders, because nobody can tell which are meant."""
-    for column in table.columns.values():
-        cells = [cell for cell in column if cell]
+    """Refuse a table of labels whose rows fit pictures in several folders: nobody can tell which are meant.
+
+    Tables of other things, such as a list of numbered classes or a log, have numbers too that names may begin with.
+    """
+    known = {PurePosixPath(path).stem for path in files.pictures}
+    for name, column in table.columns.items():
+        cells = {cell for cell in column if cell}
         several = [cell for cell in cells if len(index.find(cell, table.folder, _subset_of(table.path))) > 1]
-        if 2 * len(set(several)) > max(len(cells), 2):
+        if len(several) > 1 and 2 * len(several) > max(len(cells), len(known)) and gives_labels(table, name):
             raise InputError(
-                f"{files.name}: {table.path} names {several[0]}, which is in several folders; write the folders into "
-                "the table, or set `labels: top` in params.yaml to take the labels from the folders"
+                f"{files.name}: {table.path} names {min(several)}, which is in several folders; write the folders into "
+                "the table"
             )
 
 
@@ -214,7 +219,9 @@ def _add(reading: TableReading, table: Table, roles: Roles, group: str | None, i
 
 
 def _add_groups(groups: dict[str, str], paths: Sequence[str | None], cells: Column) -> None:
-    groups.update({path: cell for path, cell in zip(paths, cells, strict=True) if path and cell})
+    found = {path: cell for path, cell in zip(paths, cells, strict=True) if path and cell}
+    # A program may have written a column of whole numbers partly as 1 and partly as 1.0.
+    groups.update({path: re.sub(r"^(\d+)\.0$", r"\1", cell) for path, cell in found.items()})
 
 
 def _refuse_other_labels(reading: TableReading, table: Table, unlike: Sequence[str]) -> None:

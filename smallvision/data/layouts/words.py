@@ -6,18 +6,26 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from unicodedata import normalize
 
+# In English, German, French, Spanish and Portuguese.
 _SUBSETS = {
-    "train": "train", "training": "train", "trainval": "train",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "eval": "validation", "evaluation": "validation",
-    "test": "test", "tests": "test", "testing": "test", "holdout": "test",
+    **dict.fromkeys(
+        "train training trainval trn trainingsdaten trainingsbilder entraînement entrainement entrenamiento treino "
+        "treinamento".split(), "train"
+    ),
+    **dict.fromkeys(
+        "val valid validation validate dev development eval evaluation validierung validierungsdaten validación "
+        "validacion validação validacao".split(), "validation"
+    ),
+    **dict.fromkeys(
+        "test tests testing tst holdout heldout testdaten testbilder prueba pruebas teste".split(), "test"
+    ),
 }  # fmt: skip
 # Words of names that say that there are pictures, but not what they show.
 GENERIC = frozenset(
     "images image img imgs pictures picture pics pic photos photo data dataset datasets database files file set sets "
     "raw original originals processed resized jpg jpeg jpegs png pngs bmp gif tif tiff webp folder directory all part "
     "parts batch chunk shard split splits subset content contents input inputs archive export frames samples sample "
-    "collection seg new labelled labeled".split()
+    "collection seg new labelled labeled public private official final my own".split()
 )
 _CONTAINERS = frozenset(
     "images image img imgs pictures picture pics pic photos photo data dataset datasets files jpg jpeg png".split()
@@ -25,14 +33,15 @@ _CONTAINERS = frozenset(
 # Words of folders whose pictures are no photographs, but belong to those in a folder beside them.
 _ANNOTATIONS = frozenset(
     "annotation annotations annot mask masks label labels segmentation segmentations trimap trimaps groundtruth gt "
-    "ground truth bbox bboxes boxes xml depth".split()
+    "ground truth bbox bboxes boxes xml depth thumbnails thumbs".split()
 )
 _OF_ANNOTATIONS = frozenset("class classes object objects instance instances semantic".split())
 _UNLABELLED = frozenset("unlabelled unlabeled unlabel unsup pred predict prediction predictions inference".split())
 # Names that people give to a folder of what they have not sorted yet. They may be classes all the same.
 _LEFTOVERS = frozenset(
-    "unsorted unknown unclassified uncategorized uncategorised misc miscellaneous other others rest todo new tmp temp "
-    "trash junk".split()
+    "unsorted|to sort|unsortiert|unknown|unclassified|uncategorized|uncategorised|misc|miscellaneous|other|others|"
+    "rest|todo|to do|new|new folder|neuer ordner|tmp|temp|trash|junk|inbox|rejected|duplicates|review|needs review|"
+    "to review|no label|none".split("|")
 )
 # Words that cameras, telephones and programs give to files.
 _CAMERA = frozenset(
@@ -40,9 +49,9 @@ _CAMERA = frozenset(
     "snap snapshot capture cam camera untitled download file gopr imag sam cimg pict p at am pm whats app hdr "
     "pano copy edited telegram signal".split()
 )
-_ATTACHED = re.compile(r"(train|training|val|valid|validation|test|testing)(set|data|images|imgs|img)")
+_ATTACHED = re.compile(r"(my|x|final)?(train|training|val|valid|validation|test|testing)(set|data|images|imgs|img)?")
 _DATE = re.compile(r"(19|20)\d\d(\D?\d\d?){0,5}|\d\d?[-_.]\d\d?[-_.]\d{2,4}")
-_MAGNIFICATION = re.compile(r"x?\d+x?", re.IGNORECASE)
+_MAGNIFICATION = re.compile(r"x?\d+x?|\d+x\d+", re.IGNORECASE)  # or a size in pixels
 _DATE_INSIDE = re.compile(r"(?<!\d)(19|20)\d\d[-_.]?(0\d|1[0-2])[-_.]?[0-3]\d")
 _SYNSET = re.compile(r"n\d{8}")  # WordNet's numbers, by which ImageNet names its classes
 
@@ -63,18 +72,19 @@ def subset_in(name: str) -> tuple[str, tuple[str, ...]] | None:
     """Find the name of a subset in the name of a folder, a file or a table.
 
     Returns:
-        `train`, `validation` or `test`, and the other words; None if no word is a subset's, or two of them are.
+        `train`, `validation` or `test`, and the other words; None if no word is a subset's, or two of them are. Only
+        `train_val` is what is left if the test pictures are taken away.
     """
     words = [part for word in words_of(name) for part in _detached(word)]
-    found = [word for word in words if word in _SUBSETS]
-    if len(found) != 1:
+    found = [_SUBSETS[word] for word in words if word in _SUBSETS]
+    if len(found) != 1 and found != ["train", "validation"]:
         return None
-    return _SUBSETS[found[0]], tuple(word for word in words if word not in _SUBSETS)
+    return found[0], tuple(word for word in words if word not in _SUBSETS and not (word == "and" and len(found) > 1))
 
 
 def _detached(word: str) -> Iterable[str]:
     match = _ATTACHED.fullmatch(word)
-    return match.groups() if match else (word,)
+    return [group for group in match.groups()[1:] if group] if match else [word]
 
 
 def is_generic(name: str) -> bool:
@@ -105,7 +115,7 @@ def is_unlabelled(name: str) -> bool:
 
 def is_leftover(name: str) -> bool:
     """Tell whether a class has the name of what somebody has not sorted yet: `unsorted`, `other`."""
-    return name.lower() in _LEFTOVERS
+    return " ".join(words_of(name)) in _LEFTOVERS
 
 
 def is_camera(name: str) -> bool:
@@ -119,7 +129,7 @@ def is_date(name: str) -> bool:
     return bool(_DATE.fullmatch(name))
 
 
-def _is_magnification(name: str) -> bool:
+def is_magnification(name: str) -> bool:
     """Tell whether a name is a magnification such as `40X`."""
     return bool(_MAGNIFICATION.fullmatch(name)) and not name.isdigit()
 
@@ -143,7 +153,7 @@ def are_counted(names: Collection[str]) -> bool:
 def cannot_be_classes(names: Collection[str]) -> bool:
     """Tell whether names are all dates, magnifications or counted ones. Plain numbers may be classes."""
     counted = series_among(names)
-    return all(is_date(name) or _is_magnification(name) or name in counted for name in names)
+    return all(is_date(name) or is_magnification(name) or name in counted for name in names)
 
 
 def could_be_classes(names: Iterable[str]) -> set[str]:
@@ -153,8 +163,14 @@ def could_be_classes(names: Iterable[str]) -> set[str]:
         name
         for name in names - series_among(names)
         if words_of(name)
-        and not (is_generic(name) or is_date(name) or _is_magnification(name) or is_only_a_subset(name))
+        and not (is_generic(name) or is_date(name) or is_magnification(name) or is_only_a_subset(name))
     }
+
+
+def without_subset(name: str) -> str:
+    """Return a name without the word of a subset and what divides it from the rest: `cat_test` becomes `cat`."""
+    parts = [part for part in re.findall(r"[^\W_]+|[\W_]+", name) if part.lower() not in _SUBSETS]
+    return "".join(parts).strip(" _-.")
 
 
 def latest_subset_in(name: str) -> str | None:

@@ -18,7 +18,7 @@ _NEVER_PICTURES = (
     ".cr2", ".nef", ".arw", ".dng", ".pef", ".srw", ".nrw", ".3fr", ".iiq", ".erf", ".kdc", ".dcr",
 )  # fmt: skip
 # Folders in which systems and network disks keep thumbnails and what was deleted.
-_OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+_OF_SYSTEMS = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 FIRST_BYTES = 32  # how many bytes `format_of` needs
 
 _STARTS = {
