@@ -24,13 +24,13 @@ from PIL import Image
 from smallvision.core.process import report_error
 from smallvision.models.quiet_tensorflow import LEVEL
 
-# On a busy machine, a time limit would fail tests that are right.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# On a busy machine, a time limit would fail tests that are right. CI tries more examples of each property.
+EXAMPLES = int(os.environ.get("SMALLVISION_EXAMPLES", "20"))
+hypothesis.settings.register_profile("any machine", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.load_profile("any machine")
 
 
-def listen_to_ctrl_c() -> None:
-    """A shell starts background jobs with SIGINT ignored, and their children inherit that. Listen to it again."""
+def listen_to_ctrl_c() -> None:  # Shells start background jobs with SIGINT ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -171,10 +171,10 @@ def _refuse_confusing(name: str, labels: Mapping[str, str]) -> None:
     """Refuse classes that would be one folder on macOS or Windows, or that cannot be the name of a folder at all."""
     seen: dict[str, str] = {}
     for label in sorted(set(labels.values())):
-        if re.search(r"[/\\\0-\x1f\x7f]", label) or label in (".", "..") or len(label.encode()) > MAX_CLASS_NAME:
+        if re.search(r"[/\\\0]", label) or label in (".", "..") or len(label.encode()) > MAX_CLASS_NAME:
             raise InputError(
-                f"{name}: the class {shorten(ascii(label), MAX_SHOWN)} cannot be the name of a folder (/, \\, control "
-                f"characters, more than {MAX_CLASS_NAME} bytes); rename it"
+                f"{name}: the class {shorten(ascii(label), MAX_SHOWN)} cannot be the name of a folder (/, \\, NUL, "
+                f"more than {MAX_CLASS_NAME} bytes); rename it"
             )
         alike = folded(label).strip(" .")
         if (other := seen.setdefault(alike, label)) != label:
