@@ -33,8 +33,9 @@ class Split(_Section):
     Subsets that come with the pictures, as folders or as a column of a table, are kept with all their pictures, unless
     `subsets` is `new`. The numbers then apply only to a subset that is missing, which is taken from the training
     pictures. Copies of a picture are never in two subsets, and neither is a group: a patient, a scene, a burst.
-    `group` says what a group is: `folder` (the folders besides that of the class), a column of the table, or a regular
-    expression with one group in parentheses, whose text the paths of such pictures have in common, such as `^(.+)_`.
+    `group` says what a group is: `folder` (the highest folder besides that of the class; a year or a magnification only
+    if there is no other), a column of the table, or a regular expression with one group in parentheses, whose text the
+    paths of such pictures have in common, such as `^(.+)_`.
 
     `order` says which pictures come first and go to training: `name` in the order of their names, `random` in an order
     by `seed` and the bytes of each picture, so that names do not matter. `null` means `name` for Dogs vs. Cats and for
@@ -186,8 +187,9 @@ class Params(_Section):
     """The whole of `params.yaml`.
 
     `labels` says where the label of a picture stands: in the `top` folder that has more than one name, in the `parent`
-    folder of the picture, in the `name` of its file (`cat.0.jpg`), or in a table that comes with the pictures, named by
-    its path and, after a colon, its column (`labels.csv:species`). `auto` finds out, and asks where two are possible.
+    folder, the innermost one that may be a class, in the `name` of its file (`cat.0.jpg`), or in a table that comes
+    with the pictures, named by its path and, after a colon, its column (`labels.csv:species`). `auto` finds out, and
+    asks where two are possible.
     With `classes`, pictures of all other classes are left out.
 
     With `train_limit`, only that many training pictures of each class are used, the first ones. The validation and test
