@@ -21,7 +21,8 @@ from smallvision.data.pictures.decoding import to_input
 from smallvision.models.facts import ModelFacts, read_facts
 from smallvision.models.inference import predict_probabilities
 from smallvision.models.keras_file import load_model, save_model
-from smallvision.models.litert import Network, read_litert
+from smallvision.models.litert import read_litert
+from smallvision.models.litert_network import Network
 from smallvision.serving.formats import FORMATS, export
 from smallvision.serving.inputs import find, read
 from smallvision.serving.prediction import decode_all, predict

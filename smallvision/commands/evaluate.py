@@ -29,7 +29,8 @@ from smallvision.evaluation.gallery import MISTAKES, draw_mistakes
 from smallvision.evaluation.intervals import wilson
 from smallvision.evaluation.scores import RecallRow, confused_pairs, rank_mistakes, recall_rows
 from smallvision.models.facts import ModelFacts
-from smallvision.models.litert import Network, read_litert
+from smallvision.models.litert import read_litert
+from smallvision.models.litert_network import Network
 from smallvision.serving.prediction import AHEAD, BATCH
 
 SHOWN_PAIRS = 5

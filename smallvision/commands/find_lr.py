@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smallvision.core.errors import DivergedError
+from smallvision.core.errors import DivergedError, ParameterError
 from smallvision.core.files import replacing
 from smallvision.core.params_file import read_params
 from smallvision.data.pictures.loading import Pictures, own_errors
@@ -22,7 +22,7 @@ from smallvision.training.plan import Plan, resolve
 if TYPE_CHECKING:
     import keras
 
-    from smallvision.data.pictures.batches import Examples
+    from smallvision.data.pictures.loading import Examples
 
 LOWEST, HIGHEST = 1e-7, 10.0
 SMOOTHING = 0.9  # the share of the smoothed loss that is kept from one step to the next
@@ -118,7 +118,7 @@ def _build(plan: Plan, pictures: Pictures, class_count: int) -> tuple["Examples"
         augmented_size = plan.augment.size if plan.augment else None
         return pictures, NETWORKS[recipe.network](augmented_size or plan.image_size, class_count, recipe.dropout)
     base, head = freeze_and_pool(backbones.build(recipe.backbone, recipe.weights, plan.image_size), recipe, class_count)
-    return compute_features(base, pictures), head.build()
+    return compute_features(base, pictures, "training pictures"), head.build()
 
 
 def draw_losses(path: Path, rates: np.ndarray, losses: np.ndarray, suggestion: float) -> None:
@@ -145,6 +145,8 @@ def main(arguments: Sequence[str]) -> None:
     if chosen.steps < 10:
         parser.error(f"--steps: expected at least 10, received {chosen.steps}")
     plan = resolve(read_params())
+    if plan.recipe.head == "logistic":
+        raise ParameterError(f"params.yaml: recipe {plan.name} has head: logistic, which has no learning rate")
     rates, losses = measure_losses(plan, chosen.pictures, chosen.steps)
     suggestion = suggest_lr(rates, losses)
     draw_losses(chosen.curve, rates, losses, suggestion)

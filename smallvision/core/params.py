@@ -120,17 +120,26 @@ class Augment(_Section):
 
 
 # Keys of a recipe that mean nothing without a `backbone`, so that a recipe which has them needs one.
-OF_BACKBONES = frozenset({"weights", "pooling", "units", "mirror", "unfreeze", "finetune_lr", "finetune_epochs"})
+OF_BACKBONES = frozenset(
+    {"weights", "pooling", "head", "units", "mirror", "unfreeze", "finetune_lr", "finetune_epochs"}
+)
+# Keys that mean nothing with `head: logistic`, which is not trained in epochs.
+OF_EPOCHS = frozenset(
+    {"epochs", "lr", "batch_size", "schedule", "warmup", "optimizer", "weight_decay", "patience", "label_smoothing",
+     "units", "dropout", "augment", "unfreeze", "finetune_lr", "finetune_epochs"}
+)  # fmt: skip
 
 
 class Recipe(_Section):
     """How to train. `image_size`, `batch_size` and `lr` override the general ones.
 
     `network` is trained from scratch: the book's `convnet`, or a `residual` one. `dropout` is the share of units that
-    is dropped in training. With `backbone`, a head with `units` hidden units is trained on a pretrained base instead
-    (see `smallvision/models/backbones.py`), whose features are pooled as `pooling` says; `mirror` trains on the mirror
-    images too. `unfreeze` says which layers of the base are then trained further, for `finetune_epochs` at
-    `finetune_lr`: a number of last layers, the name of the first such layer, or `all`.
+    is dropped in training. With `backbone`, a head is trained on a pretrained base instead (see
+    `smallvision/models/backbones.py`), whose features are pooled as `pooling` says; `mirror` trains on the mirror
+    images too. `head: dense` has `units` hidden units and is trained in epochs. `head: logistic` is a logistic
+    regression whose L2 penalty is chosen by cross-validation (see `smallvision/training/logistic.py`): it has no
+    epochs, and none of the keys that go with them. `unfreeze` says which layers of the base are then trained further,
+    for `finetune_epochs` at `finetune_lr`: a number of last layers, the name of the first such layer, or `all`.
 
     `optimizer: muon` is Muon (Jordan et al. 2024) for the convolutions and AdamW for all other weights. `weight_decay`
     is decoupled (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019). `schedule` says whether
@@ -142,13 +151,14 @@ class Recipe(_Section):
     With `mirror_test`, the answer of the trained network is the mean of its answers for a picture and its mirror image.
     """
 
-    epochs: Epochs
+    epochs: Epochs | None = None
     network: Literal["convnet", "residual"] = "convnet"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0
     augment: Augment | None = None
     backbone: str | None = None
     weights: str = "imagenet"
     pooling: Literal["average", "flatten"] = "average"
+    head: Literal["dense", "logistic"] = "dense"
     units: Annotated[Whole, Field(ge=0, le=65_536)] = 256
     mirror: bool = False
     unfreeze: Annotated[int | str | None, PlainValidator(as_layers)] = None
@@ -169,6 +179,11 @@ class Recipe(_Section):
     def _complete(self) -> "Recipe":
         if self.backbone is None and (lone := sorted(OF_BACKBONES & self.model_fields_set)):
             raise ValueError(f"{lone[0]} needs a backbone")
+        if self.head == "logistic":
+            if idle := sorted(key for key in OF_EPOCHS & self.model_fields_set if getattr(self, key) is not None):
+                raise ValueError(f"{idle[0]} has no effect with head: logistic; head: dense is trained in epochs")
+        elif self.epochs is None:
+            raise ValueError("epochs is missing")
         if self.backbone is not None and "network" in self.model_fields_set:
             raise ValueError("network and backbone exclude each other")
         if self.augment and self.augment.resizes and self.network != "residual":

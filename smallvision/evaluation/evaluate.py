@@ -8,7 +8,7 @@ import numpy as np
 
 from smallvision.core.errors import InputError, shorten
 from smallvision.core.files import sha256_of, write_csv, write_json
-from smallvision.data.pictures.loading import Pictures, own_errors
+from smallvision.data.pictures.loading import Pictures
 from smallvision.data.pictures.manifest import Manifest, read_manifest
 from smallvision.evaluation import gallery
 from smallvision.evaluation.answers import Answers
@@ -16,8 +16,8 @@ from smallvision.evaluation.curves import Table, write_curves
 from smallvision.evaluation.modelcard import write_model_card
 from smallvision.evaluation.scores import ClassRow, class_rows, rank_mistakes, score
 from smallvision.models.facts import ModelFacts, read_facts, read_metrics
-from smallvision.models.inference import predict_probabilities
 from smallvision.models.keras_file import load_model
+from smallvision.models.litert import read_litert
 from smallvision.models.quiet_tensorflow import import_tensorflow
 
 if TYPE_CHECKING:
@@ -47,15 +47,14 @@ def evaluate(models: Path, training: Path, folder: Path, metrics: Path, plots: P
     entries = manifest.subset("test")
     pictures = Pictures(folder, entries, facts.image_size)
 
-    import_tensorflow()
-    network = load_model(model, facts)
-    with own_errors(pictures):
-        probabilities = predict_probabilities(network, pictures)
+    lite, _ = read_litert(models / "model.tflite")
+    probabilities = lite.probabilities(pictures, "test pictures")
     answers = Answers(np.array(manifest.labels("test")), probabilities, facts.classes)
     scores = score(answers)
     write_csv(plots / "predictions.csv", *prediction_table([(entry.path, entry.sha256) for entry in entries], answers))
     write_curves(plots, answers)
-    draw_gallery(plots, answers, [entry.name for entry in entries], network, pictures)
+    import_tensorflow()  # only Grad-CAM needs it
+    draw_gallery(plots, answers, [entry.name for entry in entries], load_model(model, facts), pictures)
     rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in scores.items()}
     write_json(metrics, {"source": manifest.source, "recipe": facts.recipe, **facts.ids, **rounded})
     print_classes(class_rows(answers), plots / "classes.csv")

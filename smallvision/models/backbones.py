@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smallvision.core.errors import InputError, NetworkError, ParameterError, printable, surroundings_of
+from smallvision.models import efficientnet_lite
+from smallvision.models.efficientnet_lite import LITE
 from smallvision.models.keras_file import load_safely
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ BASES = {
     "xception": Base("Xception", "tf", image_size=299),
     "resnet50_v2": Base("ResNet50V2", "tf"),
 }
+NAMES = (*LITE, *BASES)
 WRITING = 10  # seconds; a file that changed more recently may be a download of another process
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB in [0, 255], Simonyan & Zisserman 2015
 
@@ -56,17 +59,22 @@ def require_known(backbone: str, weights: str) -> None:
     Raises:
         ParameterError: `backbone` is neither a known name nor a `.keras` file, or `weights` is neither `imagenet` nor
             a file.
+        SurroundingsError: the package with the weights is not installed.
     """
-    if backbone not in BASES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
+    if backbone not in NAMES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
         raise ParameterError(
-            f"params.yaml: backbone: expected a .keras file or one of {', '.join(BASES)}; received {backbone!r}"
+            f"params.yaml: backbone: expected a .keras file or one of {', '.join(NAMES)}; received {backbone!r}"
         )
+    if backbone in LITE and weights == "imagenet":
+        efficientnet_lite.weights_file(backbone)
     if weights != "imagenet" and not Path(weights).is_file():
         raise ParameterError(f"params.yaml: weights: expected imagenet or a weights file; {weights!r} is no file here")
 
 
 def default_image_size(backbone: str) -> int | None:
     """Return the side in pixels that a named base was trained at, or None for a `.keras` file."""
+    if backbone in LITE:
+        return LITE[backbone].image_size
     return BASES[backbone].image_size if backbone in BASES else None
 
 
@@ -74,9 +82,9 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     """Build a base and load its weights.
 
     Args:
-        backbone: a key of `BASES`, or the path of a `.keras` file whose input is RGB in [0, 1].
-        weights: `imagenet` (Keras downloads them and keeps them in its cache) or the path of a weights file. A
-            `.keras` file holds its own weights, so this has no effect there.
+        backbone: one of `NAMES`, or the path of a `.keras` file whose input is RGB in [0, 1].
+        weights: `imagenet` (Keras downloads them and keeps them in its cache; those of EfficientNet-Lite come with a
+            package) or the path of a weights file. A `.keras` file holds its own weights, so this has no effect there.
         image_size: side of the input, pixels.
 
     Returns:
@@ -87,6 +95,13 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
         InputError: the weights file does not fit the base, or the `.keras` file is no base.
         NetworkError: the weights cannot be downloaded.
     """
+    if backbone in LITE:
+        lite = efficientnet_lite.build(backbone, image_size)
+        if weights == "imagenet":
+            efficientnet_lite.load_imagenet(lite, backbone)
+        else:
+            _load_weights(lite, backbone, weights)
+        return lite
     if backbone not in BASES:
         return _load(Path(backbone), image_size)
     import keras

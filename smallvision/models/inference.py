@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from smallvision.data.pictures.batches import Examples
+    from smallvision.data.pictures.loading import Examples
 
 
 def run_model(model: "keras.Model", examples: "Examples", *, mirror: bool = False) -> np.ndarray:

@@ -7,7 +7,6 @@ keeps associated files in the same place, and runtimes do not read that far.
 
 import hashlib
 import io
-import os
 import warnings
 import zipfile
 from dataclasses import replace
@@ -19,7 +18,7 @@ import numpy as np
 from smallvision.core.errors import InputError, first_line, printable, surroundings_of
 from smallvision.core.files import replacing
 from smallvision.models.facts import ModelFacts, facts_path, parse_facts, to_json
-from smallvision.models.inference import predict_probabilities
+from smallvision.models.litert_network import AGAIN, Network
 from smallvision.models.quiet_tensorflow import stderr_put_aside
 
 if TYPE_CHECKING:
@@ -27,62 +26,7 @@ if TYPE_CHECKING:
 
 LABELS, FACTS = "labels.txt", "model.json"  # names in the appended archive
 TOLERANCE = 1e-3  # a float32 probability may differ from Keras' by this much
-AGAIN = "`dvc repro -f train` makes it again"
-
-
-class Network:
-    """A network in LiteRT's format, ready to run."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        """Load a network and allocate its tensors.
-
-        Args:
-            content: a TFLite flatbuffer; bytes that follow it are ignored.
-            name: what the user calls the file, for error messages.
-
-        Raises:
-            InputError: LiteRT cannot load it.
-        """
-        from ai_edge_litert.interpreter import Interpreter
-
-        with stderr_put_aside():
-            try:
-                self._interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
-                self._interpreter.allocate_tensors()
-                (self._input,) = self._interpreter.get_input_details()
-                (self._output,) = self._interpreter.get_output_details()
-            # LiteRT raises one of these for a bad file. A MemoryError is not the file's fault and passes through.
-            except (ValueError, RuntimeError) as error:
-                raise InputError(f"{name}: cannot be loaded: {first_line(error)}; {AGAIN}") from None
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The shapes of one input and of one output, without the batch axis."""
-        return tuple(self._input["shape_signature"][1:].tolist()), tuple(self._output["shape_signature"][1:].tolist())
-
-    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
-        """Predict the probability of each class.
-
-        Args:
-            pictures: uint8 `(n, size, size, 3)`, RGB; all of them run as one batch.
-
-        Returns:
-            float64 array `(n, classes)`, rows that sum to 1.
-        """
-        rows: np.ndarray = self.outputs(pictures).astype(np.float64)
-        rows /= rows.sum(axis=1, keepdims=True)
-        return rows
-
-    def outputs(self, pictures: np.ndarray) -> np.ndarray:
-        """Return the raw outputs for `(n, size, size, 3)` in [0, 255]: float32 `(n, classes)`, or `(n, features)`."""
-        index = self._input["index"]
-        if len(pictures) != self._interpreter.get_input_details()[0]["shape"][0]:
-            self._interpreter.resize_tensor_input(index, pictures.shape)
-            self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(index, pictures.astype(np.float32))
-        self._interpreter.invoke()
-        outputs: np.ndarray = self._interpreter.get_tensor(self._output["index"])
-        return outputs
+FEATURES_TOLERANCE = 1e-3  # a feature may differ by this share of the largest one
 
 
 def prepare_for_export(network: "keras.Model") -> "keras.Model":
@@ -166,8 +110,17 @@ def label_lines(facts: ModelFacts) -> str:
     return "".join(f"{printable(name)}\n" for name in facts.classes)
 
 
-def save_litert(path: Path, network: "keras.Model", facts: ModelFacts, pictures: np.ndarray) -> ModelFacts:
-    """Convert a network in float32, compare it with Keras on `pictures`, uint8 `(n, size, size, 3)`, and write it.
+def save_litert(
+    path: Path, network: "keras.Model", facts: ModelFacts, pictures: np.ndarray, expected: np.ndarray
+) -> ModelFacts:
+    """Convert a network in float32, compare its answers with the expected ones, and write it.
+
+    Args:
+        path: the file to write.
+        network: the network.
+        facts: the facts about it.
+        pictures: uint8 `(n, size, size, 3)`, RGB.
+        expected: the probabilities that the network gave for them in training, `(n, classes)`.
 
     Returns:
         The facts, which now hold the hash of the converted network.
@@ -176,8 +129,7 @@ def save_litert(path: Path, network: "keras.Model", facts: ModelFacts, pictures:
         InputError: LiteRT cannot take the network, or its probabilities differ.
     """
     content = convert(prepare_for_export(network))
-    found = Network(content, str(path)).probabilities(pictures)
-    require_near(found, predict_probabilities(network, pictures), str(path), "`backbone`")
+    require_near(Network(content, str(path)).probabilities(pictures), expected, str(path), "`backbone`")
     return write_litert(path, content, facts)
 
 
@@ -244,5 +196,22 @@ def require_near(found: np.ndarray, expected: np.ndarray, name: str, remedy: str
         raise InputError(
             f"{name}: probabilities differ from Keras' by up to {difference:.2g}, more than {TOLERANCE:g}; "
             f"choose another {remedy}"
+        )
+    return difference
+
+
+def require_near_features(found: np.ndarray, expected: np.ndarray, name: str) -> float:
+    """Return the largest difference between a feature and the one that Keras computes, as a share of the largest one.
+
+    The arguments are those of `require_near`, with features of any shape in place of probabilities.
+
+    Raises:
+        InputError: the difference is more than `FEATURES_TOLERANCE`, or not a number.
+    """
+    difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    if not difference <= FEATURES_TOLERANCE:
+        raise InputError(
+            f"{name}: features differ from Keras' by up to {difference:.2g} of the largest, "
+            f"more than {FEATURES_TOLERANCE:g}; choose another `backbone`"
         )
     return difference

@@ -119,4 +119,4 @@ def read_history(path: Path) -> list[dict[str, float]]:
 def count_epochs(params: Params) -> int:
     """Return the number of epochs of a training, with those of fine-tuning."""
     recipe = params.recipes[params.recipe]
-    return recipe.epochs + (recipe.finetune_epochs or 0)
+    return (recipe.epochs or 1) + (recipe.finetune_epochs or 0)

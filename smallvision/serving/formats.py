@@ -19,14 +19,15 @@ from smallvision.core.files import replacing
 from smallvision.models.facts import ModelFacts, to_json
 from smallvision.models.inference import predict_probabilities, run_model
 from smallvision.models.litert import (
-    Network,
     convert,
     label_lines,
     prepare_for_export,
     require_near,
+    require_near_features,
     rescale_input,
     write_litert,
 )
+from smallvision.models.litert_network import Network
 from smallvision.models.quiet_tensorflow import stderr_put_aside
 from smallvision.serving.inputs import find
 from smallvision.serving.prediction import decode_all
@@ -40,7 +41,6 @@ COMPARED = 16  # pictures of noise on which a format is compared with Keras
 REPRESENTATIVE = 200  # pictures on which int8's ranges are measured, and as many others on which it is compared
 INT8_TOLERANCE = 0.05  # mean difference of a probability
 INT8_AGREEMENT = 0.9  # share of pictures that keep their class
-FEATURES_TOLERANCE = 1e-3  # difference of a feature, as a share of the largest
 
 
 def export(kind: str, network: "keras.Model", facts: ModelFacts, output: Path, pictures: Path) -> str:
@@ -73,7 +73,7 @@ def export_litert(network: "keras.Model", facts: ModelFacts, output: Path, pictu
     """Write the network for LiteRT in float32."""
     expected = predict_probabilities(network, pictures)
     content = convert(prepare_for_export(network))
-    found = compare(_run_one_by_one(content, pictures, output), expected, output)
+    found = compare(Network(content, str(output)).probabilities(pictures), expected, output)
     write_litert(output, content, facts)
     return found
 
@@ -84,14 +84,9 @@ def export_int8(network: "keras.Model", facts: ModelFacts, output: Path, folder:
     ranges, shown = chosen[::2], chosen[1::2] if len(chosen) > 1 else chosen
     expected = predict_probabilities(network, shown)
     content = convert(prepare_for_export(network), ranges)
-    found = compare_int8(_run_one_by_one(content, shown, output), expected, output)
+    found = compare_int8(Network(content, str(output)).probabilities(shown), expected, output)
     write_litert(output, content, facts)
     return found
-
-
-def _run_one_by_one(content: bytes, pictures: np.ndarray, output: Path) -> np.ndarray:
-    lite = Network(content, str(output))
-    return np.concatenate([lite.probabilities(picture[np.newaxis]) for picture in pictures])
 
 
 def export_saved_model(network: "keras.Model", facts: ModelFacts, output: Path, pictures: np.ndarray) -> str:
@@ -159,14 +154,8 @@ def export_features(network: "keras.Model", facts: ModelFacts, output: Path, pic
 
     model = to_features(network)
     content = convert(rescale_input(model))
-    lite, expected = Network(content, str(output)), run_model(model, pictures)
-    found = np.concatenate([lite.outputs(picture[np.newaxis]) for picture in pictures])
-    difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
-    if not difference <= FEATURES_TOLERANCE:
-        raise InputError(
-            f"{output}: features differ from Keras' by up to {difference:.2g} of the largest, "
-            f"more than {FEATURES_TOLERANCE:g}; choose another `backbone`"
-        )
+    found, expected = Network(content, str(output)).outputs(pictures), run_model(model, pictures)
+    difference = require_near_features(found, expected, str(output))
     write_litert(output, content, replace(facts, features=expected.shape[1]))
     return f"{expected.shape[1]} numbers a picture, differ from Keras' by {difference:.1g} of the largest at most"
 

@@ -11,7 +11,7 @@ import numpy as np
 from smallvision.core.errors import UserError
 from smallvision.data.pictures.decoding import to_checked_input
 from smallvision.models.facts import ModelFacts
-from smallvision.models.litert import Network
+from smallvision.models.litert_network import Network
 from smallvision.serving.inputs import read
 
 BATCH = 8  # pictures; a larger batch is no faster

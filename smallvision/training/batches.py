@@ -10,7 +10,8 @@ import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
 from smallvision.core.params import Augment
-from smallvision.data.pictures.batches import Examples, fetcher
+from smallvision.data.pictures.batches import fetcher
+from smallvision.data.pictures.loading import Examples
 from smallvision.training import augment
 
 PARALLEL = 4  # batches that are made at the same time; more would only wait for Python

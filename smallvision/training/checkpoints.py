@@ -84,8 +84,9 @@ class Checkpoints:
         return None
 
     def remove(self) -> None:
-        """Delete the states of all phases, because the training is over."""
-        shutil.rmtree(self.folder)
+        """Delete the states of all phases, because the training is over. A logistic regression has kept none."""
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("epoch-*"), reverse=True)

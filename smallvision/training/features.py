@@ -1,11 +1,13 @@
-"""Outputs of a frozen base, computed once and kept between runs."""
+"""Outputs of a frozen base, computed once and kept between runs; so is the base in LiteRT's format."""
 
 import hashlib
 import io
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 
 import diskcache
@@ -14,60 +16,109 @@ import numpy as np
 import platformdirs
 import tensorflow as tf
 
-from smallvision.data.pictures.batches import Examples
-from smallvision.data.pictures.loading import Pictures
+from smallvision.core.errors import printable
+from smallvision.data.pictures.loading import Examples, Pictures
 from smallvision.models.inference import run_model
 from smallvision.models.keras_file import hash_weights
+from smallvision.models.litert import convert, require_near_features, rescale_input
+from smallvision.models.litert_network import Network
 from smallvision.training.code import code_of
 
 KEPT = 4 * 2**30  # bytes; if there are more, those that were stored first are deleted
+DIGEST = 32  # bytes of the checksum in front of each entry
+COMPARED = 2  # pictures on which a converted base is compared with Keras
 
 
-def compute_features(model: keras.Model, inputs: Examples, *, mirror: bool = False) -> np.ndarray:
+def runtime() -> str:
+    """Return what the features of pictures are computed with here, and its version.
+
+    That is LiteRT, whose kernels (XNNPACK) were faster on every processor that was tried than TensorFlow's
+    (docs/results.md), or TensorFlow where it has a GPU. Their features differ in the sixth digit.
+    """
+    return (
+        f"TensorFlow {tf.__version__}"
+        if tf.config.get_visible_devices("GPU")
+        else f"LiteRT {version('ai-edge-litert')}"
+    )
+
+
+def compute_features(model: keras.Model, inputs: Examples, shown: str, *, mirror: bool = False) -> np.ndarray:
     """Run a frozen model, or take the result of an earlier run.
 
     Results are kept in the user's cache folder and not in the project, because they are not the output of a stage, and
     because experiments that run in copies of the project can then share them. The key is made of everything that the
-    result depends on (layers, weights, pictures, the code of the train stage, the versions of Keras and TensorFlow), so
-    a kept result is never out of date.
+    result depends on (layers, weights, pictures, the code of the train stage, what it was computed with), so a kept
+    result is never out of date.
 
     Args:
         model: the frozen network, which takes RGB in [0, 1], or the output of lower layers.
         inputs: uint8 pictures `(n, size, size, 3)`, or the float32 output of lower layers `(n, ...)`.
+        shown: what the inputs are, for the progress bar.
         mirror: add the features of the mirror images after the others.
 
     Returns:
         float32 array `(n, ...)`, with `mirror` `(2 n, ...)`.
     """
-    if mirror:
-        return np.concatenate([_cached(model, inputs, mirror=False), _cached(model, inputs, mirror=True)])
-    return _cached(model, inputs, mirror=False)
+    about = [model.to_json(), hash_weights(model), keras.version(), tf.__version__, code_of("train")]
+    if isinstance(inputs, np.ndarray) and inputs.dtype != np.uint8:
+        return _array_or_compute(
+            ["features of features", *about, _hash_array(inputs)], lambda: run_model(model, inputs)
+        )
+    pictures = inputs.content_hash if isinstance(inputs, Pictures) else _hash_array(inputs)
+
+    @cache
+    def converted() -> Network:
+        content = _bytes_or_compute(["network", *about], lambda: _convert(model, inputs))
+        return Network(content, model.name)
+
+    def compute(flip: bool) -> np.ndarray:
+        if tf.config.get_visible_devices("GPU"):
+            return run_model(model, inputs, mirror=flip)
+        return converted().outputs(inputs, shown, mirror=flip)
+
+    views = ["as it is", "mirrored"] if mirror else ["as it is"]
+    return np.concatenate(
+        [_array_or_compute([view, *about, runtime(), pictures], partial(compute, view == "mirrored")) for view in views]
+    )
 
 
-def _cached(model: keras.Model, inputs: Examples, *, mirror: bool) -> np.ndarray:
-    parts = [
-        "mirrored" if mirror else "as it is",
-        model.to_json(),
-        hash_weights(model),
-        keras.version(),
-        tf.__version__,
-        code_of("train"),
-        inputs.content_hash if isinstance(inputs, Pictures) else _hash_array(inputs),
-    ]
+def _convert(model: keras.Model, pictures: Examples) -> bytes:
+    """Convert a base, and compare the features of a few pictures with Keras'."""
+    content = convert(rescale_input(model))
+    shown = pictures[np.arange(min(COMPARED, len(pictures)))]
+    expected = model(tf.constant(shown, tf.float32) / 255, training=False).numpy()
+    require_near_features(Network(content, model.name).outputs(shown), expected, model.name)
+    return content
+
+
+def _array_or_compute(parts: Sequence[str], compute: Callable[[], np.ndarray]) -> np.ndarray:
+    def saved() -> bytes:
+        data = io.BytesIO()
+        np.save(data, compute(), allow_pickle=False)
+        return data.getvalue()
+
+    return np.asarray(np.load(io.BytesIO(_bytes_or_compute(parts, saved)), allow_pickle=False))
+
+
+def _bytes_or_compute(parts: Sequence[str], compute: Callable[[], bytes]) -> bytes:
+    """Return what the cache holds under the key that `parts` make, or compute it and put it there."""
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     # A cache that cannot be used costs time only. The computation is outside, because its errors are not the cache's.
-    with _reported(), _open_cache() as cache:
-        kept = cache.get(key, read=True)
+    with _reported(), _open_cache() as store:
+        kept = store.get(key)
         if kept is not None:
-            with kept:
-                return np.asarray(np.load(kept, allow_pickle=False))
-    features = run_model(model, inputs, mirror=mirror)
-    data = io.BytesIO()
-    np.save(data, features, allow_pickle=False)
-    data.seek(0)
-    with _reported(), _open_cache() as cache:
-        cache.set(key, data, read=True)
-    return features
+            if isinstance(kept, bytes) and kept[:DIGEST] == _digest(key, kept[DIGEST:]):
+                return kept[DIGEST:]
+            print(printable(f"{store.directory}: an entry is damaged; it is computed again"), file=sys.stderr)
+            del store[key]
+    data = compute()
+    with _reported(), _open_cache() as store:
+        store.set(key, _digest(key, data) + data)
+    return data
+
+
+def _digest(key: str, data: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + data).digest()
 
 
 def _hash_array(array: np.ndarray) -> str:

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from smallvision.core.errors import DivergedError
 from smallvision.core.process import check_stopped
-from smallvision.data.pictures.batches import Examples, evaluation_batches
+from smallvision.data.pictures.batches import evaluation_batches
+from smallvision.data.pictures.loading import Examples
 from smallvision.training.batches import balanced_weights, training_batches, weigher
 from smallvision.training.checkpoints import State
 from smallvision.training.history import HISTORY_KEYS, History, find_best, is_over
@@ -31,12 +32,17 @@ Subset = tuple[Examples, np.ndarray]  # pictures or features, and their labels
 class Fit:
     """A fitted network with the weights of its best epoch, in float32.
 
-    `earlier` is how many seconds earlier runs of this training spent on the epochs after which it went on.
+    Attributes:
+        model: the network.
+        history: its epochs; a logistic regression, which has none, has one row.
+        earlier: how many seconds earlier runs of this training spent on the epochs after which it went on.
+        c: the strength of the penalty that a logistic regression was fitted with; None for other networks.
     """
 
     model: keras.Model
     history: History
     earlier: float = 0.0
+    c: float | None = None
 
     @property
     def best_epoch(self) -> int:

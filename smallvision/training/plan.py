@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from smallvision.core.params import OF_BACKBONES, Augment, Params, Recipe
+from smallvision.core.params import OF_BACKBONES, OF_EPOCHS, Augment, Params, Recipe
 from smallvision.models import backbones
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -15,7 +15,8 @@ class Plan:
     """How a network is trained. A training, and each of the two phases of fine-tuning, follows one plan.
 
     The other fields hold what follows from several parameters, or differs between the two phases of fine-tuning. They
-    replace the fields of `recipe` with the same name; all else is read from `recipe`, whose docstring explains it.
+    replace the fields of `recipe` with the same name; all else is read from `recipe`, whose docstring explains it. With
+    `head: logistic` there is one epoch, and `batch_size`, `lr` and `seed` are 0, because they mean nothing there.
 
     Attributes:
         name: the recipe's key in `params.yaml`.
@@ -63,11 +64,12 @@ class Plan:
         return plain | {"recipe": self.recipe.model_dump(mode="json"), "augment": augment}
 
     def parameters(self) -> dict[str, object]:
-        """Return the parameters for `model.json` and the model card, without those of the other kind of network."""
-        without = {"network"} if self.recipe.backbone else set(OF_BACKBONES)
-        recipe = self.recipe.model_dump(mode="json", exclude=without)
-        own = self.facts()
-        return recipe | {name: own[name] for name in own if name not in ("name", "recipe")}
+        """Return the parameters for `model.json` and the model card, without those of other kinds of training."""
+        without = {"name", "recipe"} | ({"network"} if self.recipe.backbone else OF_BACKBONES)
+        if self.recipe.head == "logistic":
+            without |= {"seed"} | OF_EPOCHS
+        found = self.recipe.model_dump(mode="json") | self.facts()
+        return {name: value for name, value in found.items() if name not in without}
 
 
 def resolve(params: Params) -> Plan:
@@ -81,11 +83,11 @@ def resolve(params: Params) -> Plan:
     if recipe.backbone:
         backbones.require_known(recipe.backbone, recipe.weights)
         image_size = image_size or backbones.default_image_size(recipe.backbone)
-    return Plan(
+    plan = Plan(
         name=params.recipe,
         recipe=recipe,
         image_size=image_size or params.image_size,
-        epochs=recipe.epochs,
+        epochs=recipe.epochs or 1,
         batch_size=recipe.batch_size or params.batch_size,
         lr=recipe.lr or params.lr,
         augment=recipe.augment,
@@ -96,3 +98,4 @@ def resolve(params: Params) -> Plan:
         precision="float32" if recipe.backbone else params.precision,
         device=params.device,
     )
+    return replace(plan, batch_size=0, lr=0.0, seed=0) if recipe.head == "logistic" else plan

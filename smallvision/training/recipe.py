@@ -17,7 +17,7 @@ from smallvision.models.keras_file import average_over_mirror, hash_weights
 from smallvision.models.normalisation import standard_layers
 from smallvision.models.residual import build_residual
 from smallvision.training.calibration import fit_temperature, scale, with_temperature
-from smallvision.training.features import compute_features
+from smallvision.training.features import compute_features, runtime
 from smallvision.training.fitting import Fit, Subset, fit
 from smallvision.training.hardware import use_all_devices
 from smallvision.training.hooks import Hooks
@@ -36,14 +36,16 @@ class Trained:
     Attributes:
         network: the calibrated network, from RGB in [0, 1] to probabilities.
         fit: the history of the training, and the network before it was calibrated.
-        used: `backbone` and `weights`, the pretrained base's name and the start of the hash of its weights; empty if
-            the network was trained from scratch.
+        used: of a pretrained base its name (`backbone`), the start of the hash of its weights (`weights`) and what its
+            features were computed with (`runtime`); empty if the network was trained from scratch.
+        answers: what the calibrated network says about the validation pictures, float64 `(n, classes)`.
         final: scores on the validation pictures, as `finish` returns them.
     """
 
     network: keras.Model
     fit: Fit
     used: dict[str, str]
+    answers: np.ndarray
     final: dict[str, float]
 
 
@@ -67,8 +69,10 @@ def train_recipe(class_count: int, train: Labelled, validation: Labelled, plan: 
                 result, used = fit_pretrained(plan.recipe.backbone, class_count, train, validation, plan, hooks)
             else:
                 result = fit_from_scratch(class_count, train, validation, plan, hooks)
-        network, final = finish(result.model, plan, *validation)
-    return Trained(network, result, used, final)
+        network, answers, final = finish(result.model, plan, *validation)
+    if result.c is not None:
+        final["c"] = result.c
+    return Trained(network, result, used, answers, final)
 
 
 def fit_from_scratch(class_count: int, train: Subset, validation: Subset, plan: Plan, hooks: Hooks) -> Fit:
@@ -87,7 +91,7 @@ def fit_pretrained(
     """Train on a pretrained base. The second result is `Trained.used`."""
     base = backbones.build(backbone, plan.recipe.weights, plan.image_size)
     # A file is named without its path, which means nothing elsewhere; the hash says what the file holds.
-    used = {"backbone": PurePath(backbone).name, "weights": hash_weights(base)[:12]}
+    used = {"backbone": PurePath(backbone).name, "weights": hash_weights(base)[:12], "runtime": runtime()}
     layers = hashlib.sha256(base.to_json().encode()).hexdigest()
     hooks = hooks.of(f"{used['weights']}-{layers[:12]}")
     return fit_on_base(base, train, validation, class_count, plan, hooks), used
@@ -104,7 +108,7 @@ def predict_validation(network: keras.Model, plan: Plan, pictures: Pictures) -> 
     mirror = plan.recipe.mirror_test
     if plan.recipe.backbone and not plan.recipe.unfreeze:
         base, head = network.layers
-        views = predict_probabilities(head, compute_features(base, pictures, mirror=mirror))
+        views = predict_probabilities(head, compute_features(base, pictures, "validation pictures", mirror=mirror))
         mean: np.ndarray = views.reshape(-1, len(pictures), views.shape[1]).mean(axis=0)
         return mean
     return predict_probabilities(average_over_mirror(network) if mirror else network, pictures)
@@ -112,7 +116,7 @@ def predict_validation(network: keras.Model, plan: Plan, pictures: Pictures) -> 
 
 def finish(
     network: keras.Model, plan: Plan, pictures: Pictures, labels: np.ndarray
-) -> tuple[keras.Model, dict[str, float]]:
+) -> tuple[keras.Model, np.ndarray, dict[str, float]]:
     """Calibrate the network and, if the plan says so, average its answers over both mirror images.
 
     Args:
@@ -122,8 +126,9 @@ def finish(
         labels: their labels, integers `(n,)`.
 
     Returns:
-        The network to save, its `temperature`, and how good it is on the validation pictures: `final_val_acc`, the
-        share that it gets right, and `final_val_loss`, the cross-entropy in nats.
+        The network to save, its probabilities for the validation pictures, float64 `(n, classes)`, and numbers: its
+        `temperature`, the share of the validation pictures that it gets right, `final_val_acc`, and `final_val_loss`,
+        its cross-entropy in nats.
     """
     predicted = predict_validation(network, plan, pictures)
     temperature = round(fit_temperature(predicted, labels), 4)
@@ -131,4 +136,5 @@ def finish(
     right = (predicted.argmax(axis=1) == labels).mean()
     loss = -np.log(predicted[np.arange(len(labels)), labels]).mean()
     final = {"temperature": temperature, "final_val_acc": float(right), "final_val_loss": float(loss)}
-    return with_temperature(average_over_mirror(network) if plan.recipe.mirror_test else network, temperature), final
+    network = with_temperature(average_over_mirror(network) if plan.recipe.mirror_test else network, temperature)
+    return network, predicted, final

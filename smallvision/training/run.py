@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from smallvision.training.hardware import settle
 from smallvision.training.hooks import Hooks, Report
 from smallvision.training.plan import Plan, resolve
 from smallvision.training.reports import log_to_tensorboard, write_results
+
+if TYPE_CHECKING:
+    from smallvision.training.fitting import Fit
 
 COMPARED = 8  # validation pictures on which the converted network is compared with Keras
 
@@ -66,11 +70,9 @@ def train(params: Params, folder: Path, outputs: Outputs, on_epoch: Report | Non
     key = training_key(plan.facts() | {"pictures": pictures})
     about = describe(plan, manifest.source, len(training[0]))
     write = partial(write_results, outputs.metrics, outputs.plots / "history.csv")
-    reports: list[Report] = [partial(write, about)]
-    if params.tensorboard:
-        reports.append(log_to_tensorboard(outputs.logs / f"{plan.name}-{key}"))
-    if on_epoch:  # the last one, because a sweep may end the process here
-        reports.append(on_epoch)
+    logs = [log_to_tensorboard(outputs.logs / f"{plan.name}-{key}")] if params.tensorboard else []
+    # `on_epoch` is the last one, because a sweep may end the process there.
+    reports: list[Report] = [partial(write, about), *logs, *([on_epoch] if on_epoch else [])]
     checkpoints = Checkpoints(outputs.models / "model-checkpoints" / key)
 
     preview_augmentation(outputs.plots / "augmentation.png", plan, manifest, *training)
@@ -82,14 +84,17 @@ def train(params: Params, folder: Path, outputs: Outputs, on_epoch: Report | Non
     history, seconds = trained.fit.history, time.monotonic() - start + trained.fit.earlier
     write(about | facts.ids | trained.used, history, trained.final | {"seconds": seconds})
     # The conversion comes after everything that took long to compute, so that nothing is lost if it fails.
-    samples = validation[0][np.arange(len(validation[0]))[:COMPARED]]
-    facts = save_litert(outputs.models / "model.tflite", trained.network, facts, samples)
+    samples, expected = validation[0][np.arange(len(validation[0]))[:COMPARED]], trained.answers[:COMPARED]
+    facts = save_litert(outputs.models / "model.tflite", trained.network, facts, samples, expected)
     write_facts(outputs.models / "model.keras", facts)
     checkpoints.remove()
-    print(
-        f"train: {plan.name} on {manifest.source}: best epoch {trained.fit.best_epoch} of {len(history)}, "
-        f"validation accuracy {trained.fit.best['val_acc']:.1%} of {len(validation[0])} pictures"
-    )
+    print(f"train: {plan.name} on {manifest.source}: {summarise(trained.fit)} of {len(validation[0])} pictures")
+
+
+def summarise(fit: "Fit") -> str:
+    """Return in words how the training went, and how good the network was on the validation pictures."""
+    how = f"best epoch {fit.best_epoch} of {len(fit.history)}" if fit.c is None else f"logistic regression, C {fit.c:g}"
+    return f"{how}, validation accuracy {fit.best['val_acc']:.1%}"
 
 
 def describe(plan: Plan, source: str, count: int) -> dict[str, str | int]:
@@ -101,5 +106,6 @@ def describe(plan: Plan, source: str, count: int) -> dict[str, str | int]:
 def load_subsets(folder: Path, manifest: Manifest, image_size: int) -> tuple[Labelled, Labelled]:
     """Return the training and the validation pictures, each with their labels; both share one budget of memory."""
     validation = Pictures(folder, manifest.subset("validation"), image_size)
-    train = Pictures(folder, manifest.subset("train"), image_size, BUDGET - validation.budget_used)
+    budget = BUDGET - validation.budget_used
+    train = Pictures(folder, manifest.subset("train"), image_size, budget, manifest.groups("train"))
     return (train, np.array(manifest.labels("train"))), (validation, np.array(manifest.labels("validation")))

@@ -4,7 +4,7 @@ The steps are those of F. Chollet, *Deep Learning with Python*, 2017, section 5.
 the base, train the head, unfreeze the last layers, train both at a low rate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -13,11 +13,15 @@ from keras import layers
 
 from smallvision.core.errors import ParameterError
 from smallvision.core.params import Recipe
+from smallvision.data.pictures.loading import Pictures
 from smallvision.models.convnet import output_layer
+from smallvision.training.batches import balanced_weights
+from smallvision.training.calibration import SMALLEST
 from smallvision.training.features import compute_features
 from smallvision.training.fitting import Fit, Subset, fit
 from smallvision.training.history import find_best
 from smallvision.training.hooks import Hooks
+from smallvision.training.logistic import fit_logistic
 from smallvision.training.plan import Plan
 
 Data = tuple[Subset, Subset]  # of training and of validation
@@ -45,7 +49,8 @@ def freeze_and_pool(base: keras.Model, recipe: Recipe, class_count: int) -> tupl
     base.trainable = False
     pooling = layers.GlobalAveragePooling2D if recipe.pooling == "average" else layers.Flatten
     pooled = keras.Model(base.input, pooling(name="pooling")(base.output), name=base.name)
-    return pooled, Head(recipe.units, recipe.dropout, pooled.output_shape[-1], class_count)
+    units, dropout = (0, 0.0) if recipe.head == "logistic" else (recipe.units, recipe.dropout)
+    return pooled, Head(units, dropout, pooled.output_shape[-1], class_count)
 
 
 def fit_on_base(
@@ -83,10 +88,46 @@ def fit_on_base(
 
 def _fit_head(base: keras.Model, head: Head, data: Data, plan: Plan, hooks: Hooks) -> Fit:
     """Train a head on a frozen base, which augmented pictures pass in every epoch, and unchanged ones only once."""
+    if plan.recipe.head == "logistic":
+        return _fit_logistic(base, head, data, plan, hooks)
     if plan.augment:
         return fit(lambda: join(base, head.build()), *data, plan, hooks)
     result = fit(head.build, *_outputs_of(base, data, mirror=plan.recipe.mirror), plan, hooks)
     return replace(result, model=join(base, result.model))
+
+
+def _fit_logistic(base: keras.Model, head: Head, data: Data, plan: Plan, hooks: Hooks) -> Fit:
+    """Fit a logistic regression on a frozen base. The history has one row, with the numbers of the fitted network."""
+    (train, labels), (validation, validation_labels) = data
+    views = compute_features(base, train, "training pictures", mirror=plan.recipe.mirror)
+    views = views.reshape(-1, len(labels), head.feature_count)
+    held_out = compute_features(base, validation, "validation pictures")[np.newaxis]
+    balanced = plan.class_weights == "balanced"
+    groups = train.groups if isinstance(train, Pictures) else np.arange(len(labels))
+    fitted = fit_logistic(views, labels, groups, balanced=balanced)
+    layer = head.build()
+    layer.set_weights([fitted.kernel, fitted.bias])
+    weights = balanced_weights(labels) if balanced else dict.fromkeys(range(head.class_count), 1.0)
+    acc, loss = score_row(fitted.probabilities(views), labels, weights)
+    val_acc, val_loss = score_row(fitted.probabilities(held_out), validation_labels, weights)
+    history = [{"acc": acc, "loss": loss, "val_acc": val_acc, "val_loss": val_loss}]
+    for report in hooks.reports:
+        report(history)
+    return Fit(join(base, layer), history, c=fitted.c)
+
+
+def score_row(probabilities: np.ndarray, labels: np.ndarray, weights: Mapping[int, float]) -> tuple[float, float]:
+    """Return the accuracy and the cross-entropy in nats, in which pictures count by the weight of their class.
+
+    Args:
+        probabilities: float64 `(n, classes)`.
+        labels: integer array `(n,)`.
+        weights: the weight of each class.
+    """
+    each = np.array([weights[label] for label in labels.tolist()])
+    right = probabilities.argmax(axis=1) == labels
+    losses = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], SMALLEST, 1))
+    return float(np.average(right, weights=each)), float(np.average(losses, weights=each))
 
 
 def _fit_head_then_layers(
@@ -118,8 +159,8 @@ def _outputs_of(frozen: keras.Model, data: Data, *, mirror: bool) -> Data:
     """Return what a frozen network makes of both subsets; `mirror` adds the mirror images of the training pictures."""
     (train, labels), (validation, validation_labels) = data
     return (
-        (compute_features(frozen, train, mirror=mirror), np.tile(labels, 2) if mirror else labels),
-        (compute_features(frozen, validation), validation_labels),
+        (compute_features(frozen, train, "training pictures", mirror=mirror), np.tile(labels, 2) if mirror else labels),
+        (compute_features(frozen, validation, "validation pictures"), validation_labels),
     )
 
 

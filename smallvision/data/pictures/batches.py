@@ -5,9 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from smallvision.data.pictures.loading import Pictures
+from smallvision.data.pictures.loading import Examples
 
-Examples = Pictures | np.ndarray  # uint8 pictures `(n, size, size, 3)`, or float32 features `(n, ...)`
 EVALUATION_BATCH = 32  # pictures; 100 need 0.6 GB more memory, for the activations of the first layers
 FEATURES_BATCH = 1000  # vectors are small, so most of the time of a small batch would be overhead
 

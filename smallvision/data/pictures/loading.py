@@ -27,7 +27,14 @@ class Pictures:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, folder: Path, entries: Sequence[Entry], image_size: int, budget: int = BUDGET) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        entries: Sequence[Entry],
+        image_size: int,
+        budget: int = BUDGET,
+        groups: Sequence[int] | None = None,
+    ) -> None:
         """Check every file against the manifest.
 
         Args:
@@ -35,12 +42,14 @@ class Pictures:
             entries: the rows of the manifest for this subset, in order.
             image_size: the side of the square in pixels.
             budget: how many bytes of decoded pictures to keep at most.
+            groups: a number for each picture, the same one for pictures that belong together; None: none do.
 
         Raises:
             InputError: a picture is missing, or is not the one that the manifest names.
         """
         self.shape = (len(entries), image_size, image_size, 3)
         self.failure: UserError | None = None  # what made a later read fail; TensorFlow would hide it
+        self.groups = np.arange(len(entries)) if groups is None else np.array(groups)  # integers `(n,)`
         self._folder, self._entries = folder, entries
         count = min(len(entries), budget // (image_size * image_size * 3))
         self._kept = np.empty((count, *self.shape[1:]), np.uint8)
@@ -104,6 +113,7 @@ class Pictures:
         return data
 
 
+Examples = Pictures | np.ndarray  # uint8 pictures `(n, size, size, 3)`, or float32 features `(n, ...)`
 Labelled = tuple[Pictures, np.ndarray]  # pictures and their labels, integers `(n,)`
 
 

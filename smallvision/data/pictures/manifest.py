@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -18,7 +20,10 @@ _CHECKED = ConfigDict(strict=True, extra="forbid")
 
 @dataclass(frozen=True, config=_CHECKED)
 class Entry:
-    """One picture: its subset, class and file name, its path in the archive, its hash, and its format by content."""
+    """One picture: its subset, class and file name, its path in the archive, its hash, and its format by content.
+
+    `group` names what stays together with it, as the parameter `split.group` says, and is None without a group.
+    """
 
     subset: str
     label: str
@@ -26,6 +31,7 @@ class Entry:
     source: str
     sha256: str
     format: str
+    group: str | None = None
 
     @property
     def path(self) -> str:
@@ -100,6 +106,25 @@ class Manifest:
     def labels(self, subset: str) -> list[int]:
         """Return for each picture of a subset the index of its class in `classes`."""
         return [self.classes.index(entry.label) for entry in self.subset(subset)]
+
+    def groups(self, subset: str) -> list[int]:
+        """Return for each picture of a subset the number of its group; copies of a picture have one number, too."""
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import connected_components
+
+        entries = self.subset(subset)
+        places = {entry.source: place for place, entry in enumerate(entries)}
+        groups: dict[str, list[int]] = {}
+        for place, entry in enumerate(entries):
+            if entry.group is not None:
+                groups.setdefault(entry.group, []).append(place)
+        copies = ([places[source] for source in sources if source in places] for sources in self.duplicates)
+        pairs = [pair for places in (*groups.values(), *copies) for pair in pairwise(places)]
+        linked = csr_array(
+            (np.ones(len(pairs)), np.array(pairs, dtype=int).reshape(-1, 2).T), shape=(len(entries),) * 2
+        )
+        numbers: list[int] = connected_components(linked, directed=False)[1].tolist()
+        return numbers
 
     def limit_train(self, limit: int | None) -> "Manifest":
         """Return a manifest with only the first `limit` training pictures of each class; None keeps all of them."""

@@ -89,7 +89,7 @@ def _entries_of(goods: Sequence[GoodPicture], subsets: Mapping[int, str]) -> lis
         if index in subsets:
             used.setdefault(str(good.row.label), []).append((subsets[index], good))
     entries = [
-        Entry(subset, label, name, good.row.path, good.sha256, good.format)
+        Entry(subset, label, name, good.row.path, good.sha256, good.format, good.row.group)
         for label, pairs in used.items()
         for name, (subset, good) in zip(file_names([good.row.path for _, good in pairs]), pairs, strict=True)
     ]
