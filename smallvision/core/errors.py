@@ -82,6 +82,14 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{ending}"
 
 
+def duration(seconds: float) -> str:
+    """Return about how long something takes, in words: `40 s`, `4 min`, `1 h 20 min`."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return " ".join(filter(None, [f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]))
+
+
 def in_words(names: Sequence[str]) -> str:
     """Return all of a few names in their order: `train, validation and test`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

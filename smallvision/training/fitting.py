@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from smallvision.core.errors import DivergedError
+from smallvision.core.errors import DivergedError, duration
 from smallvision.core.process import check_stopped
 from smallvision.data.pictures.batches import evaluation_batches
 from smallvision.data.pictures.loading import Examples
@@ -95,10 +95,10 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         if self._show_lines:
             values = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
             seconds = time.monotonic() - self._start
-            print(
-                f"epoch {self._epoch}/{self.params['epochs']}  {seconds:.1f} s  {values}{'  best' if better else ''}",
-                flush=True,
-            )
+            epochs = self.params["epochs"]
+            left = f"  {duration((epochs - self._epoch) * seconds)} left" if self._epoch < epochs else ""
+            line = f"epoch {self._epoch}/{epochs}  {seconds:.1f} s  {values}{left}{'  best' if better else ''}"
+            print(line, flush=True)
         if is_over(self.history, self._plan.recipe.patience):
             self.model.stop_training = True
 
