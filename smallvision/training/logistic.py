@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from smallvision.core.errors import DivergedError
 from smallvision.core.process import check_stopped
-from smallvision.training.calibration import SMALLEST
+from smallvision.training.calibration import SMALLEST, fit_temperature, scale
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # of C, the inverse of the penalty on the squared weights
 WITHOUT_FOLDS = 1e-2  # is good for all bases that were tried (docs/results.md)
@@ -59,9 +59,10 @@ class Logistic:
 def fit_logistic(views: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, balanced: bool) -> Logistic:
     """Fit a logistic regression with an L2 penalty, whose strength cross-validation chooses.
 
-    The strength with the fewest errors is taken, and of several the strongest. (With the cross-entropy in place of the
-    errors weak penalties would be taken, which make a regression sure of itself. Calibration does that better.) All
-    views of a picture are in one fold, and so are all pictures of a group. The result does not depend on any seed.
+    The strengths are compared by the cross-entropy of the folds' answers after calibration, since the network that is
+    saved is calibrated, too. Of all strengths that are worse than the best one by no more than one standard error of
+    the difference, the strongest penalty is taken. All views of a picture are in one fold, and so are all pictures of a
+    group. The result does not depend on any seed.
 
     Args:
         views: features of the pictures, and of their mirror images if there are two views: float32
@@ -74,7 +75,7 @@ def fit_logistic(views: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, b
         DivergedError: a feature is not a number.
 
     Source: T. Hastie, R. Tibshirani and J. Friedman, *The Elements of Statistical Learning*, 2009, sections 4.4 and
-    7.10.
+    7.10, whose rule of one standard error is applied here to the difference.
     """
     if not np.isfinite(views).all():
         raise DivergedError("the features of the base are not numbers; check `weights` and the pictures")
@@ -82,10 +83,18 @@ def fit_logistic(views: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, b
     if predicted is None:
         (fitted,) = _fit_path(views, labels, (WITHOUT_FOLDS,), TOLERANCE, balanced=balanced)
         return fitted
-    weights = compute_sample_weight("balanced", labels) if balanced else np.ones(len(labels))
-    chosen = int(((predicted.argmax(axis=2) != labels) @ weights).argmin())
+    chosen = _choose(predicted, labels, compute_sample_weight("balanced" if balanced else None, labels))
     (fitted,) = _fit_path(views, labels, STRENGTHS[chosen : chosen + 1], TOLERANCE, balanced=balanced)
     return Logistic(fitted.kernel, fitted.bias, fitted.c, predicted[chosen])
+
+
+def _choose(predicted: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> int:
+    """Return the index of the strength to take, given what the folds said with each: `(strengths, n, classes)`."""
+    calibrated = [scale(rows, fit_temperature(rows, labels)) for rows in predicted]
+    losses = np.array([-np.log(np.clip(rows[np.arange(len(labels)), labels], SMALLEST, 1)) for rows in calibrated])
+    worse = (losses - losses[(losses @ weights).argmin()]) * weights
+    within = worse.mean(axis=1) <= worse.std(axis=1) / np.sqrt(len(labels))
+    return int(within.argmax())
 
 
 def _cross_validate(views: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, balanced: bool) -> np.ndarray | None:
@@ -119,13 +128,13 @@ def _fit_path(
     pictures (docs/results.md).
     """
     features, targets = np.concatenate(list(views)), np.tile(labels, len(views))
-    mean, scale = features.mean(axis=0), max(float(np.sqrt(features.var(axis=0).mean())), SMALLEST)
-    scaled = (features - mean) / scale
+    mean, size = features.mean(axis=0), max(float(np.sqrt(features.var(axis=0).mean())), SMALLEST)
+    scaled = (features - mean) / size
     model = LogisticRegression(
         class_weight="balanced" if balanced else None, tol=tolerance, max_iter=ITERATIONS, warm_start=True
     )
     for c in strengths:
         model.set_params(C=c).fit(scaled, targets)
-        kernel = model.coef_.T / scale  # for features as they come from the base
+        kernel = model.coef_.T / size  # for features as they come from the base
         bias = model.intercept_ - mean @ kernel
         yield Logistic(kernel.astype(np.float32), bias.astype(np.float32), c, None)
