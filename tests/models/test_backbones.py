@@ -109,7 +109,9 @@ def test_a_saved_base_with_code_inside_is_refused(tmp_path):
 
 def test_names_and_paths_are_checked_before_tensorflow_starts(tmp_path):
     backbones.require_known("vgg16", "imagenet")
-    with pytest.raises(ParameterError, match=r"expected a \.keras file or one of vgg16, .*; received 'vgg19'"):
+    with pytest.raises(
+        ParameterError, match=r"expected a \.keras file or one of efficientnet_lite0, .*vgg16, .*; received 'vgg19'"
+    ):
         backbones.require_known("vgg19", "imagenet")
     with pytest.raises(ParameterError, match=r"'nowhere\.h5' is no file here"):
         backbones.require_known("vgg16", "nowhere.h5")

@@ -13,9 +13,8 @@ import pytest
 from smallvision.core.errors import InputError
 from smallvision.models import litert
 from smallvision.models.facts import write_facts
-from smallvision.models.inference import predict_probabilities
 from tests.conftest import make_picture, save_model
-from tests.models.helpers import build_small
+from tests.models.helpers import build_small, probabilities_of
 
 PICTURES = np.stack([np.asarray(make_picture(seed, 46, 46)) for seed in range(3)])
 
@@ -27,7 +26,9 @@ def converted(tmp_path_factory):
     network = build_small(46, 3)
     folder = tmp_path_factory.mktemp("converted")
     facts = save_model(folder / "model.keras", network, classes=["ant", "bee", "cow"])
-    return network, folder / "alone.tflite", litert.save_litert(folder / "alone.tflite", network, facts, PICTURES)
+    expected = probabilities_of(network, PICTURES)
+    facts = litert.save_litert(folder / "alone.tflite", network, facts, PICTURES, expected)
+    return network, folder / "alone.tflite", facts
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_what_is_written_is_read(converted):
     lite, inside = litert.read_litert(path)
     assert inside == facts
     assert lite.shapes == ((46, 46, 3), (3,))
-    assert np.allclose(lite.probabilities(PICTURES), predict_probabilities(network, PICTURES), atol=1e-3)
+    assert np.allclose(lite.probabilities(PICTURES), probabilities_of(network, PICTURES), atol=1e-3)
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.9999])
@@ -146,10 +147,9 @@ def test_a_pickle_is_never_loaded(tmp_path):
 def test_training_refuses_a_conversion_that_says_something_else(converted, content, tmp_path, monkeypatch):
     network, _, facts = converted
     monkeypatch.setattr(litert, "convert", lambda _: content)
-    wrong = predict_probabilities(network, PICTURES) + np.array([0.1, 0, -0.1])
-    monkeypatch.setattr(litert.Network, "probabilities", lambda self, pictures: wrong)
+    wrong = probabilities_of(network, PICTURES) + np.array([0.1, 0, -0.1])
     with pytest.raises(InputError, match=r"m\.tflite: probabilities differ from Keras' by .*another `backbone`"):
-        litert.save_litert(tmp_path / "m.tflite", network, facts, PICTURES)
+        litert.save_litert(tmp_path / "m.tflite", network, facts, PICTURES, wrong)
     assert not list(tmp_path.iterdir())
 
 

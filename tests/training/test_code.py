@@ -88,8 +88,9 @@ def test_a_half_done_training_is_kept_while_its_code_is(project, capsys, name, k
 @pytest.mark.parametrize(("name", "kept"), [("commands/demo.py", True), ("training/fitting.py", False)])
 def test_features_are_kept_while_their_code_is(project, monkeypatch, name, kept):
     base, compute = make_base(), Mock(return_value=np.zeros((24, 8), np.float32))
-    monkeypatch.setattr(features, "run_model", compute)
-    features.compute_features(base, TRAIN[0])
+    monkeypatch.setattr(features, "_convert", Mock(return_value=b"a network"))
+    monkeypatch.setattr(features, "Network", Mock(return_value=Mock(outputs=compute)))
+    features.compute_features(base, TRAIN[0], "pictures")
     edit(project / "smallvision" / name)
-    assert np.array_equal(features.compute_features(base, TRAIN[0]), np.zeros((24, 8)))
-    assert compute.call_count == (1 if kept else 2)
+    assert np.array_equal(features.compute_features(base, TRAIN[0], "pictures"), np.zeros((24, 8)))
+    assert compute.call_count == features._convert.call_count == (1 if kept else 2)

@@ -1,6 +1,7 @@
 """Features of a frozen base are kept between runs, and never taken for those of something else."""
 
 import pwd
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -16,22 +17,30 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Compute without making a graph, which takes most of the time. test_transfer.py has tests without this."""
+@pytest.fixture
+def computed(monkeypatch) -> list[str]:
+    """What is computed and not taken from the cache: the conversion of a base, and the features of a subset."""
+    done, convert, outputs = [], features._convert, features.Network.outputs
 
-    def run(model, inputs, *, mirror):
-        assert not mirror
-        return model(inputs.astype(np.float32) / 255).numpy()
+    def count_conversion(*arguments):
+        done.append("a conversion")
+        return convert(*arguments)
 
-    monkeypatch.setattr(features, "run_model", run)
+    def count_outputs(self, pictures, shown=None, *, mirror=False):
+        if shown:  # a conversion runs the network too, on pictures that have no name
+            done.append(f"{shown}, mirrored" if mirror else shown)
+        return outputs(self, pictures, shown, mirror=mirror)
+
+    monkeypatch.setattr(features, "_convert", count_conversion)
+    monkeypatch.setattr(features.Network, "outputs", count_outputs)
+    return done
 
 
-def test_features_are_computed_once(monkeypatch):
-    base = make_base()
-    first = features.compute_features(base, TRAIN[0])
-    monkeypatch.setattr(features, "run_model", lambda *_, **__: pytest.fail("computed again"))
-    assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
+def test_features_are_computed_once(computed):
+    first = features.compute_features(make_base(), TRAIN[0], "training pictures")
+    assert computed == ["a conversion", "training pictures"]
+    assert np.array_equal(features.compute_features(make_base(), TRAIN[0], "training pictures"), first)
+    assert len(computed) == 2
 
 
 def other_weights(base, inputs):
@@ -59,17 +68,17 @@ def other_order(base, inputs):
 
 def test_features_of_something_else_are_never_taken():
     base = make_base()
-    first = features.compute_features(base, TRAIN[0])
+    first = features.compute_features(base, TRAIN[0], "pictures")
     for change in (other_pixels, other_order, other_layers, other_weights):  # only the last one changes the base itself
         changed, inputs = change(base, TRAIN[0].copy())
-        second = features.compute_features(changed, inputs)
+        second = features.compute_features(changed, inputs, "pictures")
         assert not np.array_equal(first, second), change
         assert np.allclose(second, changed(inputs.astype(np.float32) / 255).numpy(), atol=1e-5), change
 
 
 def test_a_cache_that_cannot_be_used_costs_only_time(cache, capsys):
     cache.write_text("a file where the folder should be")
-    assert features.compute_features(make_base(), TRAIN[0]).shape == (24, 11, 11, 8)
+    assert features.compute_features(make_base(), TRAIN[0], "pictures").shape == (24, 11, 11, 8)
     assert "features are not kept" in capsys.readouterr().err
 
 
@@ -81,28 +90,23 @@ def test_a_user_without_a_home_folder_has_no_cache(monkeypatch, capsys):
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", no_entry)
-    assert features.compute_features(make_base(), TRAIN[0]).shape == (24, 11, 11, 8)
+    assert features.compute_features(make_base(), TRAIN[0], "pictures").shape == (24, 11, 11, 8)
     assert "features are not kept: could not determine the home directory" in capsys.readouterr().err
 
 
 def test_what_fails_in_computing_is_not_taken_for_a_broken_cache(monkeypatch, capsys):
-    calls = []
-
-    def fail(*_, **__):
-        calls.append(1)
-        raise ValueError("a bug")
-
-    monkeypatch.setattr(features, "run_model", fail)
+    convert = Mock(side_effect=ValueError("a bug"))
+    monkeypatch.setattr(features, "_convert", convert)
     with pytest.raises(ValueError, match="a bug"):
-        features.compute_features(make_base(), TRAIN[0])
-    assert calls == [1]
+        features.compute_features(make_base(), TRAIN[0], "pictures")
+    assert convert.call_count == 1
     assert capsys.readouterr().err == ""
 
 
-def test_a_damaged_cache_is_computed_again(cache, monkeypatch):
-    first = features.compute_features(make_base(), TRAIN[0])
+def test_a_cache_whose_files_are_cut_is_computed_again(cache, computed):
+    first = features.compute_features(make_base(), TRAIN[0], "pictures")
     for path in cache.rglob("*.val"):
         path.write_bytes(path.read_bytes()[:100])
-    assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
-    monkeypatch.setattr(features, "run_model", lambda *_, **__: pytest.fail("not kept again"))
-    assert np.array_equal(features.compute_features(make_base(), TRAIN[0]), first)
+    for _ in range(2):
+        assert np.array_equal(features.compute_features(make_base(), TRAIN[0], "pictures"), first)
+    assert computed == ["a conversion", "pictures", "pictures"]

@@ -135,9 +135,10 @@ def test_layers_that_are_not_there_are_named():
 @pytest.mark.slow
 def test_mirror_images_are_trained_on_too():
     base = make_base()
-    both = features.compute_features(base, TRAIN[0], mirror=True)
-    assert np.allclose(both[:24], features.compute_features(base, TRAIN[0]), atol=1e-6)
-    assert np.allclose(both[24:], features.compute_features(base, TRAIN[0][:, :, ::-1]), atol=1e-6)
+    both = features.compute_features(base, TRAIN[0], "pictures", mirror=True)
+    assert np.allclose(both[:24], features.compute_features(base, TRAIN[0], "pictures"), atol=1e-6)
+    mirrored = TRAIN[0][:, :, ::-1]
+    assert np.allclose(both[24:], features.compute_features(base, mirrored, "pictures"), atol=1e-6)
     with_mirror, without = (fit(make_base(), mirror=mirror).history for mirror in (True, False))
     # Twice the pictures are twice the steps, so more is learned in an epoch.
     assert with_mirror[0]["val_loss"] < without[0]["val_loss"]
