@@ -59,27 +59,42 @@ def compute_features(model: keras.Model, inputs: Examples, shown: str, *, mirror
     Returns:
         float32 array `(n, ...)`, with `mirror` `(2 n, ...)`.
     """
-    about = [model.to_json(), hash_weights(model), keras.version(), tf.__version__, code_of("train")]
+    about = _describe(model)
     if isinstance(inputs, np.ndarray) and inputs.dtype != np.uint8:
         return _array_or_compute(
             ["features of features", *about, _hash_array(inputs)], lambda: run_model(model, inputs)
         )
     pictures = inputs.content_hash if isinstance(inputs, Pictures) else _hash_array(inputs)
-
-    @cache
-    def converted() -> Network:
-        content = _bytes_or_compute(["network", *about], lambda: _convert(model, inputs))
-        return Network(content, model.name)
+    network = cache(partial(converted, model, inputs))
 
     def compute(flip: bool) -> np.ndarray:
         if tf.config.get_visible_devices("GPU"):
             return run_model(model, inputs, mirror=flip)
-        return converted().outputs(inputs, shown, mirror=flip)
+        return network().outputs(inputs, shown, mirror=flip)
 
     views = ["as it is", "mirrored"] if mirror else ["as it is"]
     return np.concatenate(
         [_array_or_compute([view, *about, runtime(), pictures], partial(compute, view == "mirrored")) for view in views]
     )
+
+
+def converted(model: keras.Model, pictures: Examples) -> Network:
+    """Return a frozen model in LiteRT's format, converted now or in an earlier run.
+
+    Args:
+        model: the frozen network, which takes RGB in [0, 1].
+        pictures: uint8 pictures `(n, size, size, 3)`, on the first of which a new conversion is compared with Keras.
+
+    Raises:
+        InputError: LiteRT lacks an operation of the network, or computes other features.
+    """
+    content = _bytes_or_compute(["network", *_describe(model)], lambda: _convert(model, pictures))
+    return Network(content, model.name)
+
+
+def _describe(model: keras.Model) -> list[str]:
+    """Return what the features of given pictures depend on besides what they are computed with."""
+    return [model.to_json(), hash_weights(model), keras.version(), tf.__version__, code_of("train")]
 
 
 def _convert(model: keras.Model, pictures: Examples) -> bytes:

@@ -97,20 +97,40 @@ def _choose(predicted: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> i
     return int(within.argmax())
 
 
-def _cross_validate(views: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, balanced: bool) -> np.ndarray | None:
-    """Return for each strength what the folds say about the pictures that they leave out: `(strengths, n, classes)`."""
+def make_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray | None:
+    """Deal the pictures to the folds of a cross-validation, with as even a share of each class as groups allow.
+
+    Args:
+        labels: integer array `(n,)`; every class occurs.
+        groups: integer array `(n,)`; pictures with the same number are in one fold.
+
+    Returns:
+        For each picture the number of the fold that it is in, integers `(n,)`; None if groups are so few that a fold
+        would leave no pictures of a class to the fit.
+    """
     count = labels.max() + 1
     fewest = min(len(np.unique(groups[labels == label])) for label in range(count))
     if fewest < 2:
         return None
     # Both make the same kind of folds. The one for groups takes seconds for 10,000 pictures.
     grouped = len(np.unique(groups)) < len(groups)
-    folds = (StratifiedGroupKFold if grouped else StratifiedKFold)(min(FOLDS, fewest))
-    splits = list(folds.split(labels, labels, groups if grouped else None))
-    if any(len(np.unique(labels[fitted])) < count for fitted, _ in splits):  # as where one group is most of two classes
+    splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(min(FOLDS, fewest))
+    folds = np.empty(len(labels), int)
+    for number, (fitted, held_out) in enumerate(splitter.split(labels, labels, groups if grouped else None)):
+        if len(np.unique(labels[fitted])) < count:  # as where one group is most of two classes
+            return None
+        folds[held_out] = number
+    return folds
+
+
+def _cross_validate(views: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, balanced: bool) -> np.ndarray | None:
+    """Return for each strength what the folds say about the pictures that they leave out: `(strengths, n, classes)`."""
+    folds = make_folds(labels, groups)
+    if folds is None:
         return None
-    predicted = np.empty((len(STRENGTHS), len(labels), count))
-    for fitted, held_out in tqdm(splits, "folds", leave=False, disable=None):
+    predicted = np.empty((len(STRENGTHS), len(labels), labels.max() + 1))
+    for fold in tqdm(np.unique(folds), "folds", leave=False, disable=None):
+        fitted, held_out = folds != fold, folds == fold
         path = _fit_path(views[:, fitted], labels[fitted], STRENGTHS, FOLDS_TOLERANCE, balanced=balanced)
         for index, one in enumerate(path):
             check_stopped()
