@@ -18,6 +18,7 @@ GROUPS = {
     },
     "train": {
         "use": "write into params.yaml which pictures to train on",
+        "choose_base": "find the pretrained base that suits the pictures",
         "find_lr": "suggest a learning rate for the recipe in params.yaml",
         "learning_curve": "measure how much more training pictures would help",
         "sweep": "search for better parameters, on this machine or a cluster",

@@ -1,7 +1,9 @@
 """Confidence intervals of an accuracy and of the difference between two, and a test of that difference."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import fmean, variance
 
 CONFIDENCE = 0.95
 
@@ -71,3 +73,34 @@ def mcnemar(pairs: Pairs) -> float:
 
     discordant = pairs.only_a + pairs.only_b
     return float(binomtest(pairs.only_a, discordant).pvalue) if discordant else 1.0
+
+
+def cross_validation_interval(scores: Sequence[float]) -> tuple[float, float]:
+    """Return the 95% confidence interval of the mean of a score over the folds of a cross-validation.
+
+    Any two folds are fitted on largely the same pictures, so their scores are not independent, and s^2 / k, the usual
+    variance of a mean, is too small. The corrected one is s^2 (1 / k + n_test / n_train), where n_test / n_train, the
+    pictures that are left out for each that is fitted on, is 1 / (k - 1) with k folds. The interval is that of
+    Student's t with k - 1 degrees of freedom. It was derived for splits that are drawn anew each time.
+
+    Args:
+        scores: the score of each of k >= 2 folds. For a paired comparison these are the differences between the scores
+            of two models on the same folds.
+
+    Returns:
+        Both ends, in the unit of the scores. They may lie beyond the range that a score can have.
+
+    Raises:
+        ValueError: there are fewer than two folds.
+
+    Source: C. Nadeau and Y. Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), the corrected
+    resampled t-test.
+    """
+    from scipy.stats import t
+
+    k = len(scores)
+    if k < 2:
+        raise ValueError(f"expected the scores of two folds or more, received {k}")
+    mean = fmean(scores)
+    margin = float(t.ppf((1 + CONFIDENCE) / 2, k - 1)) * sqrt(variance(scores) * (1 / k + 1 / (k - 1)))
+    return mean - margin, mean + margin

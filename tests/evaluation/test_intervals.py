@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from smallvision.evaluation.intervals import Pairs, difference_interval, mcnemar
+from smallvision.evaluation.intervals import Pairs, cross_validation_interval, difference_interval, mcnemar
 
 COUNTS = st.builds(Pairs, *[st.integers(0, 300)] * 4)
 
@@ -52,3 +52,21 @@ def test_mcnemar_ignores_pictures_on_which_both_did_alike(pairs):
     p = mcnemar(pairs)
     assert 0 <= p <= 1
     assert p == pytest.approx(mcnemar(Pairs(0, pairs.only_b, pairs.only_a, 7)))
+
+
+def test_the_corrected_interval_by_hand():
+    """The mean is 0.9, the squared deviations add up to 0.001, s^2 is 0.00025, and t(0.975; 4) is 2.7764.
+
+    Each fold is fitted on four times as many pictures as it leaves out, so the variance is s^2 (1/5 + 1/4).
+    """
+    low, high = cross_validation_interval([0.88, 0.89, 0.90, 0.91, 0.92])
+    margin = 2.7764 * sqrt(0.00025 * 0.45)
+    assert (low, high) == pytest.approx((0.9 - margin, 0.9 + margin), abs=1e-5)
+    low, high = cross_validation_interval([0.5, 0.7])  # s^2 is 0.02, and t(0.975; 1) is 12.7062
+    assert (low, high) == pytest.approx((0.6 - 12.7062 * sqrt(0.03), 0.6 + 12.7062 * sqrt(0.03)), abs=1e-5)
+
+
+def test_folds_that_agree_leave_no_doubt_and_one_fold_says_nothing():
+    assert cross_validation_interval([-0.25] * 5) == (-0.25, -0.25)
+    with pytest.raises(ValueError, match="two folds or more, received 1"):
+        cross_validation_interval([0.9])
