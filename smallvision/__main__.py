@@ -19,6 +19,7 @@ GROUPS = {
     "train": {
         "use": "write into params.yaml which pictures to train on",
         "choose_base": "find the pretrained base that suits the pictures",
+        "estimate": "say about how long the pipeline will take on this machine",
         "find_lr": "suggest a learning rate for the recipe in params.yaml",
         "learning_curve": "measure how much more training pictures would help",
         "sweep": "search for better parameters, on this machine or a cluster",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smallvision.core.process import check_stopped
+from smallvision.core.progress import show_progress
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +31,6 @@ def run_model(model: "keras.Model", examples: "Examples", *, mirror: bool = Fals
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-    from tqdm import tqdm
 
     from smallvision.data.pictures.batches import evaluation_batches
 
@@ -40,7 +40,7 @@ def run_model(model: "keras.Model", examples: "Examples", *, mirror: bool = Fals
     batches = evaluation_batches(examples, np.zeros(len(examples)))
     frozen = convert_variables_to_constants_v2(tf.function(compute).get_concrete_function(batches.element_spec[0]))
     outputs = []
-    for batch, _ in tqdm(batches, desc=model.name, unit="batch", leave=False, disable=None):
+    for batch, _ in show_progress(batches, model.name, len(batches), "batch"):
         check_stopped()
         outputs.append(frozen(batch)[0].numpy())
     return np.concatenate(outputs)

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from smallvision.core.errors import InputError, first_line
 from smallvision.core.process import check_stopped
+from smallvision.core.progress import show_progress
 from smallvision.data.pictures.loading import Examples
 from smallvision.models.quiet_tensorflow import stderr_put_aside
 
@@ -69,7 +69,7 @@ class Network:
 
         Args:
             pictures: uint8 `(n, size, size, 3)`, RGB.
-            shown: what the pictures are, for a progress bar; None shows no bar.
+            shown: what the pictures are, for a progress bar; None shows none.
 
         Returns:
             float64 array `(n, classes)`, rows that sum to 1.
@@ -89,11 +89,14 @@ class Network:
             return self._run(picture[:, :, ::-1] if mirror else picture)
 
         outputs = np.empty((len(pictures), *self.shapes[1]), np.float32)
-        rows = self._pool.map(run, range(len(pictures)))
-        with tqdm(rows, shown, len(pictures), unit="picture", leave=False, disable=None if shown else True) as bar:
-            for index, row in enumerate(bar):
+        rows = [self._pool.submit(run, index) for index in range(len(pictures))]
+        try:
+            for index, row in enumerate(show_progress(rows, shown, len(rows)) if shown else rows):
                 check_stopped()
-                outputs[index] = row
+                outputs[index] = row.result()
+        finally:  # the threads would go on with the rest
+            for row in rows:
+                row.cancel()
         return outputs
 
     def _run(self, picture: np.ndarray) -> np.ndarray:

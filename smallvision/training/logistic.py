@@ -8,10 +8,10 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
-from tqdm import tqdm
 
 from smallvision.core.errors import DivergedError
 from smallvision.core.process import check_stopped
+from smallvision.core.progress import show_progress
 from smallvision.training.calibration import SMALLEST, fit_temperature, scale
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # of C, the inverse of the penalty on the squared weights
@@ -129,7 +129,8 @@ def _cross_validate(views: np.ndarray, labels: np.ndarray, groups: np.ndarray, *
     if folds is None:
         return None
     predicted = np.empty((len(STRENGTHS), len(labels), labels.max() + 1))
-    for fold in tqdm(np.unique(folds), "folds", leave=False, disable=None):
+    numbers = np.unique(folds)
+    for fold in show_progress(numbers, "cross-validation", len(numbers), "fold"):
         fitted, held_out = folds != fold, folds == fold
         path = _fit_path(views[:, fitted], labels[fitted], STRENGTHS, FOLDS_TOLERANCE, balanced=balanced)
         for index, one in enumerate(path):

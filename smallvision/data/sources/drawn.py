@@ -5,7 +5,6 @@ Whatever does not tell the species (fur, pose, size, light, clutter) is drawn at
 
 import io
 import os
-import sys
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from tqdm import tqdm
 
+from smallvision.core.progress import show_progress
 from smallvision.data.sources.animals import FURS, SPECIES, Colour, Pen, draw_animal, vary
 from smallvision.data.sources.local import EARLIEST_DATE
 
@@ -37,14 +36,10 @@ def draw_archive(target: Path, counts: Mapping[str, int] = DRAWN, layout: str = 
         seed: another seed gives other pictures.
     """
     tasks = [(species, number, seed) for species, count in counts.items() for number in range(count)]
-    with (
-        zipfile.ZipFile(target, "w") as archive,
-        ProcessPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=len(tasks), unit="picture", desc="draw", disable=not sys.stderr.isatty()) as bar,
-    ):
-        for (species, number, _), data in zip(tasks, pool.map(_draw_jpeg, tasks, chunksize=50), strict=True):
+    with zipfile.ZipFile(target, "w") as archive, ProcessPoolExecutor(os.cpu_count()) as pool:
+        pictures = zip(tasks, pool.map(_draw_jpeg, tasks, chunksize=50), strict=True)
+        for (species, number, _), data in show_progress(pictures, "draw", len(tasks)):
             archive.writestr(zipfile.ZipInfo(layout.format(species, number), date_time=EARLIEST_DATE), data)
-            bar.update()
 
 
 def _draw_jpeg(task: tuple[str, int, int]) -> bytes:
