@@ -135,7 +135,7 @@ def _block(maps: "keras.KerasTensor", name: str, stage: Stage, stride: int, chan
     depthwise = layers.DepthwiseConv2D(
         stage.kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_dwconv"
     )
-    maps = _convolve(maps, f"{name}_dw", depthwise)
+    maps = _convolve(maps, name, depthwise)
     project = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv")
     maps = layers.BatchNormalization(epsilon=EPSILON, name=f"{name}_project_bn")(project(maps))
     if stride == 1 and entry.shape[-1] == channels:
@@ -147,7 +147,7 @@ def _convolve(maps: "keras.KerasTensor", name: str, convolution: "keras.Layer") 
     from keras import layers
 
     normalised = layers.BatchNormalization(epsilon=EPSILON, name=f"{name}_bn")(convolution(maps))
-    return layers.ReLU(6, name=f"{name}_relu6")(normalised)
+    return layers.ReLU(6, name=f"{name}_activation")(normalised)
 
 
 def load_imagenet(model: "keras.Model", name: str) -> None:
