@@ -147,12 +147,13 @@ def test_weights_are_given_to_their_layers_and_those_of_another_network_to_none(
     assert hash_weights(network) == hash_weights(wanted)
 
 
-@given(st.integers(1, 100), st.floats(0.5, 2))
-def test_channels_are_the_nearest_multiple_of_eight_that_is_no_tenth_less_than_asked_for(channels, width):
-    asked, found = channels * width, scale_channels(channels, width)
-    assert found % 8 == 0
-    assert found >= 0.9 * asked
-    assert abs(found - asked) <= 4 or found == 8 or found - 8 < 0.9 * asked < found
+@given(st.floats(0.5, 2))
+def test_channels_are_the_nearest_multiple_of_eight_that_is_no_tenth_less_than_asked_for(width):
+    for channels in range(1, 400):
+        asked, found = channels * width, scale_channels(channels, width)
+        assert found % 8 == 0
+        assert found >= 0.9 * asked
+        assert abs(found - asked) <= 4 or found - 8 < 0.9 * asked < found
 
 
 def test_a_width_of_one_changes_no_stage():
