@@ -43,17 +43,33 @@ def save_model(path: Path, model: "keras.Model", **origin: Unpack[Origin]) -> Mo
 
     Args:
         path: the `.keras` file.
-        model: the network.
+        model: the network. It loses its optimizers, so it must be compiled anew before it can be trained further.
         **origin: the facts that do not follow from the network and its file.
 
     Returns:
         All the facts.
     """
+    _drop_optimizers(model)
     with replacing(path) as part:
         model.save(part)
         facts = ModelFacts(**origin, weights=hash_weights(model), sha256=sha256_of(part))
     write_facts(path, facts)
     return facts
+
+
+def _drop_optimizers(model: "keras.Model") -> None:
+    """Take the optimizers from a network and the networks nested in it.
+
+    Keras saves their state, which with AdamW is twice as large as the trained weights. A clone would not be free of
+    them, because a nested network is compiled again when it is made from its configuration.
+    """
+    import keras
+
+    if model.compiled:
+        model.optimizer, model.compiled = None, False
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _drop_optimizers(layer)
 
 
 def hash_weights(model: "keras.Model") -> str:

@@ -88,3 +88,16 @@ def test_the_answer_is_the_mean_over_both_mirror_images(tmp_path, classes):
     found = probabilities_of(load_model(path, facts), pictures)
     assert np.allclose(found, np.mean(views, axis=0), atol=1e-6)
     assert not np.allclose(found, views[0], atol=1e-6)
+
+
+def test_a_model_is_saved_without_the_state_of_its_training(tmp_path):
+    """With AdamW that state is twice as large as the weights, which take 4 bytes each."""
+    trained = build_small(46, 2, units=512)
+    trained.compile(keras.optimizers.AdamW())
+    trained.optimizer.build(trained.trainable_variables)
+    network = average_over_mirror(trained)
+    network.compile(keras.optimizers.AdamW())
+    network.optimizer.build(network.trainable_variables)
+    facts = save_model(tmp_path / "model.keras", network)
+    assert 1 < (tmp_path / "model.keras").stat().st_size / (4 * network.count_params()) < 1.2
+    assert hash_weights(load_model(tmp_path / "model.keras", facts)) == facts.weights
