@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smallvision.core.errors import InputError, UserError
+from smallvision.core.errors import InputError, UserError, first_line, surroundings_of
 from smallvision.core.files import replacing
 from smallvision.models.facts import ModelFacts, to_json
 from smallvision.models.inference import predict_probabilities, run_model
@@ -127,25 +127,36 @@ def _write_saved_model(path: Path, network: "keras.Model", facts: ModelFacts, pi
 
 def export_onnx(network: "keras.Model", facts: ModelFacts, output: Path, pictures: np.ndarray) -> str:
     """Write an ONNX file with the class names and the facts as JSON in its metadata, `classes` and `card`."""
+    expected = predict_probabilities(network, pictures)
+    with replacing(output) as part:
+        try:
+            found = _write_onnx(part, prepare_for_export(network), facts, pictures)
+        # The errors of tf2onnx and of ONNX Runtime have no class in common.
+        except Exception as error:
+            if surroundings_of(error):
+                raise
+            raise InputError(
+                f"{output}: ONNX cannot take this network: {first_line(error)}; use --format litert or saved_model"
+            ) from error
+        return compare(found, expected, output)
+
+
+def _write_onnx(path: Path, model: "keras.Model", facts: ModelFacts, pictures: np.ndarray) -> np.ndarray:
+    """Write the file and return the probabilities that it gives for `pictures`."""
     import keras
     import onnx
     import onnxruntime
 
-    expected = predict_probabilities(network, pictures)
-    model = prepare_for_export(network)
     signature = [keras.InputSpec("float32", (None, *model.input_shape[1:]), name="picture")]
-    with replacing(output) as part:
-        with warnings.catch_warnings(), stderr_put_aside():
-            warnings.simplefilter("ignore", FutureWarning)  # tf2onnx uses np.object, which NumPy warns about
-            model.export(part, format="onnx", verbose=False, input_signature=signature)
-        content = onnx.load(part)
-        onnx.helper.set_model_props(
-            content, {"classes": json.dumps(facts.classes), "card": to_json(facts, one_line=True)}
-        )
-        onnx.save(content, part)
-        session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
-        (probabilities,) = session.run(None, {session.get_inputs()[0].name: pictures.astype(np.float32)})
-        return compare(np.asarray(probabilities), expected, output)
+    with warnings.catch_warnings(), stderr_put_aside():
+        warnings.simplefilter("ignore", FutureWarning)  # tf2onnx uses np.object, which NumPy warns about
+        model.export(path, format="onnx", verbose=False, input_signature=signature)
+    content = onnx.load(path)
+    onnx.helper.set_model_props(content, {"classes": json.dumps(facts.classes), "card": to_json(facts, one_line=True)})
+    onnx.save(content, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (probabilities,) = session.run(None, {session.get_inputs()[0].name: pictures.astype(np.float32)})
+    return np.asarray(probabilities)
 
 
 def export_features(network: "keras.Model", facts: ModelFacts, output: Path, pictures: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -113,6 +114,20 @@ def test_onnx_says_what_keras_says(saved, tmp_path):
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["classes"]) == facts.classes
     assert json.loads(metadata["card"])["image_size"] == 46
+
+
+@pytest.mark.parametrize("saved", [2], indirect=True)
+def test_a_network_that_onnx_cannot_take_ends_in_one_line(saved, tmp_path, monkeypatch):
+    """tf2onnx leaves operations that it does not know as they are, and then ONNX Runtime refuses the file."""
+    network, facts, _ = saved
+    monkeypatch.setattr(keras.Model, "export", lambda *_, **__: (tmp_path / "part-m.onnx").write_bytes(b"no graph"))
+    with pytest.raises(InputError, match=r"m\.onnx: ONNX cannot take this network: .*; use --format litert") as caught:
+        formats.export("onnx", network, facts, tmp_path / "m.onnx", tmp_path)
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(keras.Model, "export", Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        formats.export("onnx", network, facts, tmp_path / "m.onnx", tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
