@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all quick setup test test-slow lint bench demo setup-bases setup-demo setup-s3 setup-sweep pins clean
+.PHONY: all quick setup test test-slow lint bench demo setup-bases setup-demo setup-hub setup-s3 setup-sweep pins clean
 all: setup
 	@dvc status --quiet || smallvision estimate
 	dvc repro
@@ -56,9 +56,9 @@ bench: setup
 demo: setup-demo
 	smallvision demo $(if $(PORT),--port $(PORT))
 
-# setup-bases is for larger pretrained networks, setup-s3 for a DVC remote on S3, setup-sweep for searches: see
-# docs/howto.md.
-setup-bases setup-demo setup-s3 setup-sweep: setup-%: .venv/installed-%
+# setup-bases is for larger pretrained networks, setup-hub for those of timm and transformers, setup-s3 for a DVC remote
+# on S3, setup-sweep for searches: see docs/howto.md.
+setup-bases setup-demo setup-hub setup-s3 setup-sweep: setup-%: .venv/installed-%
 
 .venv/installed-%: .venv/installed requirements-%.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
@@ -71,6 +71,7 @@ pins:
 	$(COMPILE) --group dev pyproject.toml -o requirements.txt
 	$(COMPILE) --group bases --constraint requirements.txt -o requirements-bases.txt
 	$(COMPILE) --group demo --constraint requirements.txt -o requirements-demo.txt
+	$(COMPILE) --group hub --constraint requirements.txt -o requirements-hub.txt
 	$(COMPILE) --group s3 --constraint requirements.txt -o requirements-s3.txt
 	$(COMPILE) --group sweep --constraint requirements.txt -o requirements-sweep.txt
 

@@ -1,4 +1,4 @@
-"""Pretrained convolutional bases. Each takes RGB in [0, 1] and does its own preprocessing inside."""
+"""Pretrained bases. Each takes RGB in [0, 1] and does its own preprocessing inside."""
 
 import time
 import warnings
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smallvision.core.errors import InputError, NetworkError, ParameterError, printable, surroundings_of
-from smallvision.models import efficientnet_lite
+from smallvision.models import efficientnet_lite, hub
 from smallvision.models.efficientnet_lite import LITE
 from smallvision.models.keras_file import load_safely
 
@@ -57,24 +57,31 @@ def require_known(backbone: str, weights: str) -> None:
     """Check that a base and its weights exist, without importing TensorFlow.
 
     Raises:
-        ParameterError: `backbone` is neither a known name nor a `.keras` file, or `weights` is neither `imagenet` nor
-            a file.
+        ParameterError: `backbone` is neither a known name nor a `.keras` file, a folder or `hf:owner/name`, or
+            `weights` is neither `imagenet` nor a file.
+        InputError: `backbone` is a folder without a base that can be used.
+        NetworkError: `backbone` cannot be downloaded.
         SurroundingsError: the package with the weights is not installed.
     """
-    if backbone not in NAMES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
-        raise ParameterError(
-            f"params.yaml: backbone: expected a .keras file or one of {', '.join(NAMES)}; received {backbone!r}"
-        )
     if backbone in LITE and weights == "imagenet":
         efficientnet_lite.weights_file(backbone)
+    elif hub.is_hub(backbone):
+        hub.find(backbone)
+    elif backbone not in NAMES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
+        raise ParameterError(
+            f"params.yaml: backbone: expected a .keras file or one of {', '.join(NAMES)}, or a folder of timm or "
+            f"transformers; received {backbone!r}"
+        )
     if weights != "imagenet" and not Path(weights).is_file():
         raise ParameterError(f"params.yaml: weights: expected imagenet or a weights file; {weights!r} is no file here")
 
 
 def default_image_size(backbone: str) -> int | None:
-    """Return the side in pixels that a named base was trained at, or None for a `.keras` file."""
+    """Return the side in pixels that a base was trained at, or None for a `.keras` file; errors as `require_known`."""
     if backbone in LITE:
         return LITE[backbone].image_size
+    if backbone not in BASES and hub.is_hub(backbone):
+        return hub.find(backbone).image_size
     return BASES[backbone].image_size if backbone in BASES else None
 
 
@@ -82,9 +89,9 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
     """Build a base and load its weights.
 
     Args:
-        backbone: one of `NAMES`, or the path of a `.keras` file whose input is RGB in [0, 1].
+        backbone: one of `NAMES`, the path of a `.keras` file whose input is RGB in [0, 1], or what `hub.is_hub` takes.
         weights: `imagenet` (Keras downloads them and keeps them in its cache; those of EfficientNet-Lite come with a
-            package) or the path of a weights file. A `.keras` file holds its own weights, so this has no effect there.
+            package) or the path of a weights file. Without effect on a `.keras` file or a folder: both hold their own.
         image_size: side of the input, pixels.
 
     Returns:
@@ -102,6 +109,8 @@ def build(backbone: str, weights: str, image_size: int) -> "keras.Model":
         else:
             _load_weights(lite, backbone, weights)
         return lite
+    if backbone not in BASES and hub.is_hub(backbone):
+        return hub.build(backbone, image_size)
     if backbone not in BASES:
         return _load(Path(backbone), image_size)
     import keras

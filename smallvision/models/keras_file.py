@@ -1,11 +1,13 @@
 """The trained model in Keras' format: `model.keras`, with the facts about it beside it."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from smallvision.core.errors import InputError, first_line, surroundings_of
 from smallvision.core.files import replacing, sha256_of
+from smallvision.models import hub
 from smallvision.models.facts import ModelFacts, write_facts
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def load_safely(path: Path) -> "keras.Model":
 
     Raises:
         InputError: the file cannot be loaded that way.
+        SurroundingsError: it has layers of keras-hub, which is not installed.
     """
     import keras
 
@@ -94,7 +97,17 @@ def load_safely(path: Path) -> "keras.Model":
     except Exception as error:
         if surroundings_of(error):
             raise
+        if _has_layers_of_hub(path):
+            hub.require_installed(str(path))
         raise InputError(f"{path}: cannot be loaded: {first_line(error)}") from error
+
+
+def _has_layers_of_hub(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return b'"keras_hub' in archive.read("config.json")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
 
 
 def load_model(path: Path, facts: ModelFacts) -> "keras.Model":
