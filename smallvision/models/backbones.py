@@ -65,7 +65,7 @@ def require_known(backbone: str, weights: str) -> None:
     """
     if backbone in LITE and weights == "imagenet":
         efficientnet_lite.weights_file(backbone)
-    elif hub.is_hub(backbone):
+    elif backbone not in NAMES and hub.is_hub(backbone):
         hub.find(backbone)
     elif backbone not in NAMES and not (backbone.endswith(".keras") and Path(backbone).is_file()):
         raise ParameterError(

@@ -90,6 +90,13 @@ def test_a_folder_that_cannot_be_used_is_named_before_tensorflow_starts(folder, 
         backbones.require_known(str(folder), "imagenet")
 
 
+def test_a_folder_that_is_called_like_a_base_does_not_hide_it(tmp_path, monkeypatch):
+    (tmp_path / "vgg16").mkdir()
+    monkeypatch.chdir(tmp_path)
+    backbones.require_known("vgg16", "imagenet")
+    assert backbones.default_image_size("vgg16") == 224
+
+
 @pytest.mark.parametrize("installed", [True], indirect=True)
 def test_pictures_that_cannot_be_cut_into_patches_are_refused(installed, folder):
     with pytest.raises(ParameterError, match=r"image_size: expected a multiple of 14, .* received 225"):
