@@ -16,7 +16,7 @@ from smallvision.models import backbones
 from smallvision.models.quiet_tensorflow import import_tensorflow
 
 RECIPE = "extracted"  # the recipe that the base is for
-HEADER = f"{'base':18} {'size':>4} {'MB':>5} {'ms':>5} {'acc':>6} {'95% interval':>14}   {'minus the best'}"
+HEADER = f"{'base':18} {'size':>4} {'MB':>5} {'ms':>5} {'acc':>6} {'95% interval':>14}  minus the best"
 MORE = "`make setup-bases` installs more bases, and Keras downloads those of its own that --bases names: "
 
 
@@ -29,16 +29,14 @@ def recipe_for_bases(params: Params) -> Recipe:
 
 def format_row(row: Measured, best: Measured) -> str:
     """Return a line of the table; accuracies and their difference to those of the best base are in percent."""
-    low, high = row.interval
-    size, name = row.candidate.image_size, shorten(row.name, 18)
+    low, high = (100 * end for end in row.interval)
     time = f"{row.milliseconds:.1f}" if row.milliseconds < 1000 else f"{row.milliseconds:.0f}"
-    line = (
-        f"{name:18} {size:4} {row.megabytes:5.1f} {time:>5} {row.accuracy:6.1%} {100 * low:5.1f} to {100 * high:5.1f}"
-    )
+    base = f"{shorten(row.name, 18):18} {row.candidate.image_size:4} {row.megabytes:5.1f} {time:>5}"
+    line = f"{base} {row.accuracy:6.1%} {f'{low:.1f} to {high:.1f}':>14}"
     if row is best:
         return line
     difference, lowest, highest = (100 * value for value in row.minus(best))
-    return f"{line}   {difference:.1f} ({lowest:+.1f}, {highest:+.1f})"
+    return f"{line}  {difference:.1f} ({lowest:+.1f}, {highest:+.1f})"
 
 
 def explain(chosen: Measured, measured: Sequence[Measured]) -> str:
