@@ -4,6 +4,7 @@ import argparse
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from smallvision.commands.measured_bases import Measured, gather_material, measure, rank, recommend
@@ -17,6 +18,7 @@ from smallvision.models.quiet_tensorflow import import_tensorflow
 
 RECIPE = "extracted"  # the recipe that the base is for
 HEADER = f"{'base':18} {'size':>4} {'MB':>5} {'ms':>5} {'acc':>6} {'95% interval':>14}  minus the best"
+CROWDED = 1.25  # two labels side by side need that ratio of times
 MORE = "`make setup-bases` installs more bases, and Keras downloads those of its own that --bases names: "
 
 
@@ -89,26 +91,31 @@ def draw_bases(path: Path, measured: Sequence[Measured], chosen: Measured) -> No
     from matplotlib.figure import Figure
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter, PercentFormatter
 
-    figure = Figure(figsize=(7, 5), dpi=120, layout="constrained")
+    figure = Figure(figsize=(7, 5.5), dpi=120, layout="constrained")
     axes = figure.subplots()
+    axes.plot(
+        chosen.milliseconds, chosen.accuracy, "o", markersize=14, markerfacecolor="none", color="tab:green",
+        label="recommended: the fastest that is not worse", linestyle="none",
+    )  # fmt: skip
     for row in measured:
         low, high = row.interval
         color = "tab:green" if row is chosen else "tab:blue"
         reach = [[row.accuracy - low], [high - row.accuracy]]
         axes.errorbar(row.milliseconds, row.accuracy, reach, fmt="o", capsize=3, color=color)
         label = f"{shorten(row.name, 30)} @{row.candidate.image_size}"
+        end, side, align = (low, -1, "top") if row in _crowded(measured) else (high, 1, "bottom")
         axes.annotate(
-            label, (row.milliseconds, high), (0, 5), textcoords="offset points", rotation=30, fontsize=9, color=color
-        )
-    axes.plot(
-        chosen.milliseconds, chosen.accuracy, "o", markersize=14, markerfacecolor="none", color="tab:green",
-        label="recommended: the fastest that is not worse", linestyle="none",
-    )  # fmt: skip
+            label, (row.milliseconds, end), (-3, 5 * side), textcoords="offset points", rotation=60 * side, va=align,
+            color=color,
+        )  # fmt: skip
     times = [row.milliseconds for row in measured]
     axes.set_xscale("log")
     axes.set_xlim(min(times) / 2, max(times) * 2.5)  # room for a tick and for the labels
-    low, high = min(row.interval[0] for row in measured), max(row.interval[1] for row in measured)
-    axes.set_ylim(low - 0.1 * (high - low) - 1e-3, high + 0.5 * (high - low) + 1e-3)
+    lowest, highest = min(row.interval[0] for row in measured), max(row.interval[1] for row in measured)
+    room = highest - lowest + 1e-3
+    axes.set_ylim(lowest - (0.7 if _crowded(measured) else 0.1) * room, highest + 0.7 * room)
+    bottom = axes.get_ylim()[0]
+    axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= 1])  # none above 100%
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -116,9 +123,18 @@ def draw_bases(path: Path, measured: Sequence[Measured], chosen: Measured) -> No
     axes.set_xlabel("milliseconds a picture, on all cores of this machine")
     axes.set_ylabel("cross-validated accuracy, with its 95% interval")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper right")
     with replacing(path) as part:
         figure.savefig(part, format="png")
+
+
+def _crowded(measured: Sequence[Measured]) -> list[Measured]:
+    """Return the bases whose labels must stand below, because one that is about as fast has its label above."""
+    found: list[Measured] = []
+    for before, row in pairwise(sorted(measured, key=lambda each: each.milliseconds)):
+        if before not in found and row.milliseconds < CROWDED * before.milliseconds:
+            found.append(row)
+    return found
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:

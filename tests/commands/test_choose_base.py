@@ -138,7 +138,7 @@ def test_the_test_pictures_are_not_read_and_each_base_has_its_line(tried):
     assert words.startswith(f"choose_base: {chosen} at {rows[chosen][0]} pixels: the most accurate")
     assert f"image_size={rows[chosen][0]}" in command
     with Image.open(project.folder / "data/choose_base.png") as picture:
-        assert picture.size == (840, 600)
+        assert picture.size == (840, 660)
 
 
 def forbid_computing(monkeypatch):
