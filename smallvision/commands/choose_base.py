@@ -175,14 +175,11 @@ def main(arguments: Sequence[str]) -> None:
 
     choose_device(params.device)
     candidates = candidates or bases_at_hand(Path(keras_home()))
-    recipe, measured = recipe_for_bases(params), []
+    recipe = recipe_for_bases(params)
     views = "with their mirror images, " if recipe.mirror else ""
     folds = len(set(material.folds.tolist()))
     print(f"choose_base: {len(material.labels)} training and validation pictures, {views}in {folds} folds", flush=True)
-    for candidate in candidates:
-        print(f"choose_base: {candidate.backbone} …", flush=True)
-        measured.append(measure(candidate, material, params, recipe))
-    report(measured, given.plot, params)
+    report(measure(candidates, material, params, recipe), given.plot, params)
     missing = [name for name in backbones.NAMES if name not in {each.backbone for each in candidates}]
     if missing and not given.bases:
         print(f"choose_base: {MORE}{', '.join(missing)}")

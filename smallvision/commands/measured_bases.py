@@ -1,17 +1,18 @@
 """For `smallvision choose_base`: what a pretrained base is worth on the pictures that are split."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smallvision.commands.named_bases import Candidate
 from smallvision.core.errors import InputError
 from smallvision.core.params import Params, Recipe
+from smallvision.core.process import check_stopped
 from smallvision.data.pictures.loading import own_errors
 from smallvision.data.pictures.manifest import Manifest, read_manifest
 from smallvision.evaluation.intervals import cross_validation_interval
@@ -19,12 +20,9 @@ from smallvision.models import backbones
 from smallvision.models.keras_file import load_safely
 from smallvision.training.run import load_subsets
 
-if TYPE_CHECKING:
-    from smallvision.models.litert_network import Network
-
 SUBSETS = ("train", "validation")  # the test pictures are left for the final score
-WARM_UP, TIMED = 8, 30  # pictures
-ROUNDS, LEAST = 3, 3.0  # at least so many rounds and seconds; the fastest round counts, as others may use the machine
+TIMED = 30  # pictures in each round
+ROUNDS, LEAST = 3, 3.0  # at least so many rounds, and seconds for each base
 
 
 @dataclass(frozen=True)
@@ -118,23 +116,41 @@ def gather_material(folder: Path, train_limit: int | None) -> Material:
     folds = make_folds(labels, groups)
     if folds is None:
         raise InputError(
-            f"{folder}: too few pictures for a cross-validation; each class needs some in every fold's fit: pictures "
-            "that are no copies of each other, in at least two groups (`split.group`)"
+            f"{folder}: too few groups of pictures for a cross-validation, each fold of which must leave pictures of "
+            "every class to the fit; copies are one group, and so is what `split.group` keeps together"
         )
     return Material(folder, manifest, labels, groups, folds)
 
 
-def measure(candidate: Candidate, material: Material, params: Params, recipe: Recipe) -> Measured:
-    """Compute the features of all pictures, or take those of an earlier run, and cross-validate a regression on them.
+def measure(candidates: Sequence[Candidate], material: Material, params: Params, recipe: Recipe) -> list[Measured]:
+    """Say what each base is worth: its accuracy on all pictures, and the time it takes.
 
     Args:
-        candidate: the base.
+        candidates: the bases.
         material: the pictures and their folds.
         params: whether classes count alike, and the size of pictures for a `.keras` file that takes any.
         recipe: how the features are pooled, and whether mirror images are used.
 
     Raises:
-        UserError: the base or a picture cannot be used; the kind of the error says which.
+        UserError: a base or a picture cannot be used; the kind of the error says which.
+    """
+    found, runs = [], []
+    for candidate in candidates:
+        print(f"choose_base: {candidate.backbone} …", flush=True)
+        measured, run = _measure_one(candidate, material, params, recipe)
+        found.append(measured)
+        runs.append(run)
+    seconds = time_in_turns(runs)
+    return [replace(row, milliseconds=1000 * each / TIMED) for row, each in zip(found, seconds, strict=True)]
+
+
+def _measure_one(
+    candidate: Candidate, material: Material, params: Params, recipe: Recipe
+) -> tuple[Measured, Callable[[], object]]:
+    """Cross-validate a regression on the features of a base, computed now or kept from an earlier run.
+
+    Returns:
+        What was found, without the time, and a function that runs the base on `TIMED` pictures.
     """
     import keras
 
@@ -155,7 +171,7 @@ def measure(candidate: Candidate, material: Material, params: Params, recipe: Re
             for pictures, name in zip(subsets, ("training", "validation"), strict=True)
         ]
         sample = subsets[0][np.arange(TIMED) % len(subsets[0])]
-        milliseconds = time_network(converted(model, sample), sample)
+        run = partial(converted(model, sample).outputs, sample)
     views = np.concatenate([each.reshape(1 + recipe.mirror, -1, head.feature_count) for each in features], axis=1)
     fitted = fit_logistic(views, material.labels, material.groups, balanced=params.class_weights == "balanced")
     if fitted.held_out is None:  # `gather_material` has made folds of the same labels and groups
@@ -163,7 +179,7 @@ def measure(candidate: Candidate, material: Material, params: Params, recipe: Re
     right = fitted.held_out.argmax(axis=1) == material.labels
     scores = tuple(float(right[material.folds == fold].mean()) for fold in np.unique(material.folds))
     found = Candidate(candidate.backbone, candidate.weights, size)
-    return Measured(found, model.count_params() * 4 / 1e6, milliseconds, scores)
+    return Measured(found, model.count_params() * 4 / 1e6, 0.0, scores), run
 
 
 def _own_size(backbone: str) -> int | None:
@@ -174,17 +190,21 @@ def _own_size(backbone: str) -> int | None:
     return side
 
 
-def time_network(network: "Network", pictures: np.ndarray) -> float:
-    """Return the milliseconds that a network takes for a picture when all cores are busy with it.
+def time_in_turns(runs: Sequence[Callable[[], object]]) -> list[float]:
+    """Return the least seconds that each function takes, after a call that does not count.
 
-    Args:
-        network: a network in LiteRT's format.
-        pictures: uint8 `(n, size, size, 3)`, already decoded.
+    They take turns, so that whatever else uses the machine slows all of them alike.
     """
-    network.outputs(pictures[:WARM_UP])
-    seconds: list[float] = []
-    while len(seconds) < ROUNDS or sum(seconds) < LEAST:
-        start = time.perf_counter()
-        network.outputs(pictures)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds) / len(pictures) * 1000
+    for run in runs:
+        run()
+    rounds: list[list[float]] = []
+    while len(rounds) < ROUNDS or sum(map(sum, rounds)) < LEAST * len(runs):
+        rounds.append([_time(run) for run in runs])
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
+def _time(run: Callable[[], object]) -> float:
+    check_stopped()
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

@@ -1,9 +1,8 @@
 """What is recommended, how bases are timed, and which pictures they are judged by."""
 
-import numpy as np
 import pytest
 
-from smallvision.commands.measured_bases import Measured, gather_material, rank, recommend, time_network
+from smallvision.commands.measured_bases import Measured, gather_material, rank, recommend, time_in_turns
 from smallvision.commands.named_bases import Candidate
 from smallvision.core.errors import InputError
 from smallvision.data.pictures.manifest import Entry, Manifest, write_manifest
@@ -41,23 +40,26 @@ def test_bases_are_ranked_by_accuracy_then_by_time():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
+    ("first", "second", "expected"),
     [
-        ([60.0, 6.0, 3.0, 9.0], 100),  # the first one is the warm-up
-        ([0.1, 0.6, 0.7, 0.9, 0.8, 0.3], 10),  # three rounds took 2.2 s, so there are more
+        ([60.0, 6.0, 3.0, 9.0], [0.1, 8.0, 7.0, 7.5], [3.0, 7.0]),  # the first calls do not count
+        ([0.1, 0.6, 0.7, 0.9, 0.5], [0.1, 1.2, 1.2, 1.2, 1.1], [0.5, 1.1]),  # three rounds are less than 3 s for each
     ],
 )
-def test_the_time_is_that_of_the_fastest_round_after_a_warm_up(monkeypatch, seconds, expected):
-    clock, taken, sizes = [0.0], iter(seconds), []
+def test_bases_are_timed_in_turns_and_the_fastest_round_counts(monkeypatch, first, second, expected):
+    clock, order = [0.0], []
 
-    class Fake:
-        def outputs(self, pictures):
-            sizes.append(len(pictures))
-            clock[0] += next(taken)
+    def runner(name, seconds):
+        def run():
+            order.append(name)
+            clock[0] += seconds.pop(0)
+
+        return run
 
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-    assert time_network(Fake(), np.zeros((30, 1, 1, 3), np.uint8)) == pytest.approx(expected)
-    assert sizes == [8] + [30] * (len(seconds) - 1)
+    rounds = len(first)
+    assert time_in_turns([runner("a", first), runner("b", second)]) == pytest.approx(expected)
+    assert order == ["a", "b"] * rounds
 
 
 def entry(subset, number, group=None):
@@ -80,5 +82,5 @@ def test_a_group_is_in_one_fold_and_both_subsets_are_used(tmp_path):
     assert len(gather_material(tmp_path, 4).labels) == 8 + 12
     lone = [entry("train", n, "one") for n in range(20)] + [entry("validation", n, "two") for n in range(1)]
     write_manifest(tmp_path / "manifest.json", Manifest("s", "", "", [], ["cat", "dog"], lone, [], [], [], [], []))
-    with pytest.raises(InputError, match="too few pictures for a cross-validation"):
+    with pytest.raises(InputError, match="too few groups of pictures for a cross-validation"):
         gather_material(tmp_path, None)
