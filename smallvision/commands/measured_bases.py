@@ -136,7 +136,8 @@ def measure(candidates: Sequence[Candidate], material: Material, params: Params,
     """
     found, runs = [], []
     for candidate in candidates:
-        print(f"choose_base: {candidate.backbone} …", flush=True)
+        size = f"@{candidate.image_size}" if candidate.image_size else ""
+        print(f"choose_base: {candidate.backbone}{size} …", flush=True)
         measured, run = _measure_one(candidate, material, params, recipe)
         found.append(measured)
         runs.append(run)

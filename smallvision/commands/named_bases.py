@@ -52,7 +52,7 @@ def parse_candidate(text: str) -> Candidate:
         return Candidate(named, image_size=size)
     name, colon, weights = named.partition(":")
     if name not in backbones.NAMES:
-        raise ParameterError(f"--bases: {no_such(name, backbones.NAMES)}; or a .keras file")
+        raise ParameterError(f"--bases: {no_such(name, backbones.NAMES)}")
     if colon and not Path(weights).is_file():
         raise ParameterError(f"--bases: {text}: expected a weights file behind the colon; {weights!r} is no file here")
     backbones.require_known(name, weights or "imagenet")

@@ -123,7 +123,7 @@ def test_the_test_pictures_are_not_read_and_each_base_has_its_line(tried):
     assert (result.returncode, result.stderr) == (0, "")
     first, *progress, header, one, other, last, words, said, command = result.stdout.splitlines()
     assert first == "choose_base: 12 training and validation pictures, with their mirror images, in 5 folds"
-    assert progress == [f"choose_base: {name} …" for name in ("vgg16", "mobilenet", "own.keras")]
+    assert progress == [f"choose_base: {name} …" for name in ("vgg16", "mobilenet@56", "own.keras")]
     assert header == HEADER
     rows = {line.split()[0]: line.split()[1:] for line in (one, other, last)}
     assert {name: row[0] for name, row in rows.items()} == {"vgg16": "224", "mobilenet": "56", "own.keras": "48"}

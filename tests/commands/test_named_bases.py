@@ -15,7 +15,7 @@ CHOOSE = "smallvision.commands.choose_base"
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("mobilenet_v4", "--bases: there is no 'mobilenet_v4'; did you mean 'mobilenet_v2'?; or a .keras file"),
+        ("mobilenet_v4", "--bases: there is no 'mobilenet_v4'; did you mean 'mobilenet_v2'?"),
         ("mobilenet@20", "--bases: mobilenet@20: expected a side greater than or equal to 46 pixels, received 20"),
         ("missing.keras", "--bases: missing.keras is no file here"),
         ("mobilenet:no.h5", "expected a weights file behind the colon; 'no.h5' is no file here"),
