@@ -1,14 +1,16 @@
 """Features of a frozen base are kept between runs, and never taken for those of something else."""
 
 import pwd
+import sqlite3
 from unittest.mock import Mock
 
+import diskcache
 import keras
 import numpy as np
 import pytest
 
 from smallvision.training import features
-from tests.training.helpers import TRAIN, make_base
+from tests.training.helpers import TRAIN, VALIDATION, make_base
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,26 @@ def test_features_are_computed_once(computed):
     assert computed == ["a conversion", "training pictures"]
     assert np.array_equal(features.compute_features(make_base(), TRAIN[0], "training pictures"), first)
     assert len(computed) == 2
+
+
+def test_a_base_is_converted_once_for_all_pictures(computed):
+    for _ in range(2):
+        features.compute_features(make_base(), TRAIN[0], "training pictures", mirror=True)
+        features.compute_features(make_base(), VALIDATION[0], "validation pictures")
+    expected = ["a conversion", "training pictures", "training pictures, mirrored", "validation pictures"]
+    assert computed == expected
+
+
+def test_features_of_features_are_kept_too_without_a_conversion(monkeypatch, computed):
+    run = Mock(side_effect=lambda model, inputs: model(inputs).numpy())  # without a graph, which takes time to make
+    monkeypatch.setattr(features, "run_model", run)
+    base, below = make_base(), TRAIN[0].astype(np.float32) / 100
+    first = features.compute_features(base, below, "pictures")
+    assert np.array_equal(first, base(below).numpy())
+    assert np.array_equal(features.compute_features(base, below, "pictures"), first)
+    assert run.call_count == 1
+    assert not np.array_equal(features.compute_features(base, below + 1, "pictures"), first)
+    assert computed == []
 
 
 def other_weights(base, inputs):
@@ -110,3 +132,67 @@ def test_a_cache_whose_files_are_cut_is_computed_again(cache, computed):
     for _ in range(2):
         assert np.array_equal(features.compute_features(make_base(), TRAIN[0], "pictures"), first)
     assert computed == ["a conversion", "pictures", "pictures"]
+
+
+def change_entries(cache, change):
+    """Change the bytes of every kept entry: large ones are files, and small ones are in the database."""
+    files = list(cache.rglob("*.val"))
+    for path in files:
+        path.write_bytes(change(path.read_bytes()))
+    with sqlite3.connect(next(cache.rglob("cache.db"))) as database:
+        rows = database.execute("SELECT rowid, value FROM Cache WHERE filename IS NULL").fetchall()
+        for number, value in rows:
+            database.execute("UPDATE Cache SET value = ? WHERE rowid = ?", (change(value), number))
+    database.close()
+    assert files
+    assert rows
+
+
+def test_a_byte_flipped_anywhere_in_an_entry_is_found_and_told(cache, computed, capsys):
+    base, many, few = make_base(), TRAIN[0], TRAIN[0][:2]
+
+    def compute():
+        return [features.compute_features(base, pictures, "pictures") for pictures in (many, few)]
+
+    first, rng = compute(), np.random.default_rng(1)
+    for place in (0, features.DIGEST, rng.integers(5000), -1):
+        computed.clear()
+
+        def flip(data, place=place):
+            harmed = bytearray(data)
+            harmed[place] ^= 1 << rng.integers(8)
+            return bytes(harmed)
+
+        change_entries(cache, flip)
+        assert all(np.array_equal(*pair) for pair in zip(compute(), first, strict=True))
+        assert computed == ["a conversion", "pictures", "pictures"]
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 3
+        assert all(line.endswith("features: an entry is damaged; it is computed again") for line in lines)
+        assert all(np.array_equal(*pair) for pair in zip(compute(), first, strict=True))
+        assert len(computed) == 3
+        assert capsys.readouterr().err == ""
+
+
+def test_an_entry_in_the_place_of_another_is_found(cache, computed, capsys):
+    first = features.compute_features(make_base(), TRAIN[0], "pictures", mirror=True)
+    one, other = cache.rglob("*.val")
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    computed.clear()
+    assert np.array_equal(features.compute_features(make_base(), TRAIN[0], "pictures", mirror=True), first)
+    assert computed == ["pictures", "pictures, mirrored"]
+    assert capsys.readouterr().err.count("an entry is damaged") == 2
+
+
+def test_an_entry_of_another_kind_is_computed_again(cache, computed):
+    base, few = make_base(), TRAIN[0][:2]
+    first = features.compute_features(base, few, "pictures")
+    for value in (None, 5, "text", b"", b"short"):
+        computed.clear()
+        with diskcache.Cache(str(next(cache.rglob("cache.db")).parent)) as store:
+            for key in list(store):
+                store[key] = value
+        assert np.array_equal(features.compute_features(base, few, "pictures"), first)
+        assert computed == ["a conversion", "pictures"]
