@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -149,5 +148,7 @@ def _reported() -> Iterator[None]:
     """Report what is wrong with the cache, and go on without it."""
     try:
         yield
-    except (OSError, sqlite3.Error, ValueError, EOFError, RuntimeError) as error:  # RuntimeError: no home folder
-        print(f"features are not kept: {error}", file=sys.stderr)
+    # A damaged database makes diskcache raise almost any class of error, and without a home folder there is a
+    # RuntimeError.
+    except Exception as error:
+        print(printable(f"features are not kept: {error}"), file=sys.stderr)
