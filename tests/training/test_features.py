@@ -104,6 +104,20 @@ def test_a_cache_that_cannot_be_used_costs_only_time(cache, capsys):
     assert "features are not kept" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("part", [b"least-recently-stored", b"pickle_protocol", b"CREATE TABLE", b"SQLite format"])
+def test_a_damaged_database_costs_only_time(cache, capsys, part):
+    base, few = make_base(), TRAIN[0][:2]
+    first = features.compute_features(base, few, "pictures")
+    database = next(cache.rglob("cache.db"))
+    content = database.read_bytes()
+    assert part in content
+    database.write_bytes(content.replace(part, b"\n" + part[1:]))
+    assert np.array_equal(features.compute_features(base, few, "pictures"), first)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert all(line.startswith("features are not kept: ") for line in lines)
+
+
 @pytest.mark.slow
 def test_a_user_without_a_home_folder_has_no_cache(monkeypatch, capsys):
     def no_entry(_):
