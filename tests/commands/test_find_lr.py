@@ -60,6 +60,13 @@ def test_pictures_that_are_not_there_and_too_few_steps_are_refused(project: Proj
     assert (result.returncode, "--steps: expected at least 10, received 9" in result.stderr) == (2, True)
 
 
+def test_a_logistic_head_has_no_learning_rate_to_find(project: Project):
+    logistic = "baseline: {{backbone: efficientnet_lite0, head: logistic}}"
+    project.write_params(text=PARAMS.replace("baseline: {{epochs: 1}}", logistic))
+    result = project.call(FIND_LR)
+    assert_one_line(result, 2, "params.yaml: recipe baseline has head: logistic, which has no learning rate")
+
+
 @pytest.mark.slow
 def test_the_loss_is_that_of_the_training_weights_included(project: Project):
     write_zip(

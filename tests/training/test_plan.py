@@ -58,6 +58,21 @@ def test_the_facts_name_what_was_in_use():
     assert "network" not in resolve(params_with("extracted")).parameters()
 
 
+def test_a_logistic_head_has_neither_epochs_nor_chance():
+    base = params_with("extracted")
+    plan = resolve(base)
+    assert plan.recipe.head == "logistic"
+    assert not {"seed", "epochs", "lr", "batch_size", "units", "augment", "unfreeze"} & plan.parameters().keys()
+    assert {"backbone", "head", "mirror", "mirror_test", "image_size", "class_weights"} <= plan.parameters().keys()
+    # What has no effect starts no training afresh.
+    for name, value in {"lr": 0.5, "seed": 5, "batch_size": 3}.items():
+        assert resolve(base.model_copy(update={name: value})) == plan, name
+    for name, value in {"train_limit": 9, "class_weights": "balanced", "device": "cpu"}.items():
+        assert resolve(base.model_copy(update={name: value})) != plan, name
+    dense = resolve(params_with("finetuned"))
+    assert {"seed", "epochs", "lr", "batch_size", "units", "head"} <= dense.parameters().keys()
+
+
 def test_a_plan_cannot_be_changed():
     plan = resolve(params_with("baseline"))
     with pytest.raises(dataclasses.FrozenInstanceError):
