@@ -70,10 +70,22 @@ def test_a_recipe_that_is_trained_in_epochs_says_how_many(tmp_path, recipe):
     refuse(tmp_path, recipe, "epochs is missing")
 
 
-@pytest.mark.parametrize("key", sorted(OF_BACKBONES))
+OF_A_BASE = {
+    "weights": "imagenet",
+    "pooling": "average",
+    "head": "logistic",
+    "units": "9",
+    "mirror": "true",
+    "unfreeze": "2",
+    "finetune_lr": "0.1",
+    "finetune_epochs": "2",
+}
+
+
+@pytest.mark.parametrize("key", OF_A_BASE)
 def test_a_key_of_a_base_needs_one(tmp_path, key):
-    value = {"weights": "imagenet", "pooling": "average", "mirror": "true", "head": "logistic"}.get(key) or VALUES[key]
-    refuse(tmp_path, f"epochs: 1, {key}: {value}", f"{key} needs a backbone")
+    refuse(tmp_path, f"epochs: 1, {key}: {OF_A_BASE[key]}", f"{key} needs a backbone")
+    assert OF_A_BASE.keys() == OF_BACKBONES
 
 
 def test_heads_are_told_by_name(tmp_path):
