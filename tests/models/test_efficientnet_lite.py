@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from smallvision.core.errors import InputError
 from smallvision.models import backbones, efficientnet_lite
 from smallvision.models.efficientnet_lite import LITE, STAGES, scale_channels
-from smallvision.models.keras_file import hash_weights, load_safely
+from smallvision.models.keras_file import hash_weights
 from tests.conftest import ROOT
 from tests.models.efficientnet_lite_torch import FILE, NAMES, SIZES, draw, summarise
 from tests.models.torch_writer import Tensor, written
@@ -55,10 +54,8 @@ def test_layers_have_the_names_that_they_have_in_efficientnet_b0():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("SMALLVISION_WEIGHTS" not in os.environ, reason="SMALLVISION_WEIGHTS names no folder of weights")
-def test_weights_are_those_of_a_network_that_others_converted():
-    path = Path(os.environ["SMALLVISION_WEIGHTS"], "efficientnet_lite0.keras")
-    assert hash_weights(backbones.build("efficientnet_lite0", "imagenet", 64)) == hash_weights(load_safely(path))
+def test_weights_are_those_that_an_earlier_conversion_by_other_code_had():
+    assert hash_weights(backbones.build("efficientnet_lite0", "imagenet", 64)).startswith("cedb27358b32")
 
 
 @pytest.fixture
