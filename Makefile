@@ -9,11 +9,11 @@ all: setup
 	dvc repro
 
 # The whole pipeline on the drawn pictures with a pretrained network in place of the book's, which takes far longer.
-QUICK := -S source=drawn -S recipe=extracted -S recipes.extracted.image_size=150
+QUICK := -S source=drawn -S labels=auto -S classes=null -S recipe=extracted -S recipes.extracted.image_size=150
 quick: setup
 	@smallvision estimate $(QUICK)
 	dvc exp run $(QUICK)
-	@echo 'quick: params.yaml now says recipe: extracted. `git restore params.yaml && make` trains the book'"'"'s convnet.'
+	@echo 'quick: params.yaml now says source: drawn and recipe: extracted; `make` goes on with that.'
 
 setup: .venv/command .dvc/plots/vega.js
 

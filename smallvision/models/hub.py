@@ -59,7 +59,7 @@ def build(backbone: str, image_size: int) -> "keras.Model":
 
     Returns:
         A model `(batch, image_size, image_size, 3)`, RGB in [0, 1] -> `(batch, height, width, channels)`, in which no
-        model is nested. Of a transformer's tokens it returns those of the patches, each at its place.
+        model is nested. A transformer's tokens become maps: those of the patches at their places, the others left out.
 
     Raises:
         ParameterError: the picture cannot be cut into patches.

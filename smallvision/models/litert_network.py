@@ -1,5 +1,6 @@
 """A network in LiteRT's format, ready to run on all cores, without TensorFlow."""
 
+import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +18,20 @@ if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
 AGAIN = "`dvc repro -f train` makes it again"
-# Each interpreter has its own copy of the weights. On a machine with more cores, each gets several of them.
+# There are no more interpreters than this, since each has its own copy of the weights. On a machine with more cores
+# each of them has several threads.
 INTERPRETERS = 8
+# A sweep sets this variable, so that its trials do not take each other's cores. TensorFlow obeys it, too.
+THREADS = "TF_NUM_INTRAOP_THREADS"
 
 
 class Network:
     """A network in LiteRT's format.
 
-    There is an interpreter for each core, and each runs one picture at a time. That keeps all cores busy while other
-    pictures are decoded, and was faster than one interpreter with a thread for each core (docs/results.md). The answer
-    about a picture does not depend on the number of cores, nor on the pictures beside it.
+    Several pictures are shared out among interpreters, one for each core, which run one picture at a time. That keeps
+    all cores busy while other pictures are decoded, and is faster than one interpreter with a thread for each core
+    (docs/results.md), which runs only a picture that comes alone. The answer about a picture does not depend on the
+    number of cores, nor on the pictures beside it.
     """
 
     def __init__(self, content: bytes, name: str) -> None:
@@ -42,27 +47,26 @@ class Network:
         from ai_edge_litert.interpreter import Interpreter
 
         self._content, self._make = content, Interpreter
-        cores = os.cpu_count() or 1
+        cores = int(os.environ.get(THREADS) or os.cpu_count() or 1)
         workers = min(cores, INTERPRETERS)
-        self._threads = cores // workers
+        self._threads = math.ceil(cores / workers)
         self._pool = ThreadPoolExecutor(workers)
-        self._own = threading.local()  # holds the interpreter of each thread
+        self._own = threading.local()  # holds the interpreter of each thread of the pool
         with stderr_put_aside():  # LiteRT says there, once, that it has been loaded
             try:
-                self._signature = self._pool.submit(self._read_signature).result()
+                self._alone = self._interpreter(cores)
+                (taken,), (given,) = self._alone.get_input_details(), self._alone.get_output_details()
             # LiteRT raises one of these for a bad file. A MemoryError is not the file's fault and passes through.
             except (ValueError, RuntimeError) as error:
                 raise InputError(f"{name}: cannot be loaded: {first_line(error)}; {AGAIN}") from None
 
+        self._lock = threading.Lock()  # for the interpreter of pictures that come alone
+        self._taken, self._given = taken, given
+
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The shapes of one input and of one output, without the batch axis."""
-        return self._signature
-
-    def _read_signature(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        interpreter = self._interpreter()
-        (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-        return tuple(taken["shape_signature"][1:].tolist()), tuple(given["shape_signature"][1:].tolist())
+        return tuple(self._taken["shape_signature"][1:].tolist()), tuple(self._given["shape_signature"][1:].tolist())
 
     def probabilities(self, pictures: Examples, shown: str | None = None) -> np.ndarray:
         """Predict the probability of each class.
@@ -84,10 +88,13 @@ class Network:
         With `mirror`, the network sees the mirror images instead.
         """
 
-        def run(index: int) -> np.ndarray:
+        def run(index: int, interpreter: "Interpreter | None" = None) -> np.ndarray:
             picture = pictures[np.array([index])]
-            return self._run(picture[:, :, ::-1] if mirror else picture)
+            return self._run(interpreter or self._own_interpreter(), picture[:, :, ::-1] if mirror else picture)
 
+        if len(pictures) == 1:
+            with self._lock:
+                return run(0, self._alone)[np.newaxis]
         outputs = np.empty((len(pictures), *self.shapes[1]), np.float32)
         rows = [self._pool.submit(run, index) for index in range(len(pictures))]
         try:
@@ -99,19 +106,21 @@ class Network:
                 row.cancel()
         return outputs
 
-    def _run(self, picture: np.ndarray) -> np.ndarray:
-        """Run the interpreter of this thread on one picture `(1, size, size, 3)` in [0, 255]."""
-        interpreter = self._interpreter()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture.astype(np.float32))
+    def _run(self, interpreter: "Interpreter", picture: np.ndarray) -> np.ndarray:
+        """Run an interpreter on one picture `(1, size, size, 3)` in [0, 255]."""
+        interpreter.set_tensor(self._taken["index"], picture.astype(np.float32))
         interpreter.invoke()
-        row: np.ndarray = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+        row: np.ndarray = interpreter.get_tensor(self._given["index"])[0]
         return row
 
-    def _interpreter(self) -> "Interpreter":
+    def _own_interpreter(self) -> "Interpreter":
         """Return the interpreter of this thread; the first call in each thread makes it."""
         if not hasattr(self._own, "interpreter"):
-            interpreter = self._make(model_content=self._content, num_threads=self._threads)
-            interpreter.allocate_tensors()
-            self._own.interpreter = interpreter
-        made: Interpreter = self._own.interpreter
-        return made
+            self._own.interpreter = self._interpreter(self._threads)
+        own: Interpreter = self._own.interpreter
+        return own
+
+    def _interpreter(self, threads: int) -> "Interpreter":
+        interpreter = self._make(model_content=self._content, num_threads=threads)
+        interpreter.allocate_tensors()
+        return interpreter

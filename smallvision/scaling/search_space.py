@@ -24,6 +24,7 @@ PARAMS = Path("params.yaml")
 SPLIT_ALREADY = ("source", "labels", "classes", "split")
 # Why changing a key may have no effect.
 REASON = "its own lr, batch_size and image_size go before the general ones, and other recipes' keys say nothing"
+LOGISTIC = "head: logistic is not trained in epochs, and no chance is in it"
 REASONS = {"precision": "a pretrained base computes in float32", "tensorboard": "it only draws what a training does"}
 
 
@@ -215,8 +216,10 @@ def check_space(space: Space, text: str) -> None:
             for recipe, value in product(recipes, _values(found))
         }
         if len(plans) < 2 or (key != "recipe" and len(plans) == len(recipes)):
-            recipe = params_with(first, text).recipe
-            raise ParameterError(f"-S {key}=…: has no effect on recipe {recipe}; {REASONS.get(key, REASON)}")
+            params = params_with(first, text)
+            logistic = params.recipes[params.recipe].head == "logistic" and key in ("lr", "batch_size", "seed")
+            reason = LOGISTIC if logistic else REASONS.get(key, REASON)
+            raise ParameterError(f"-S {key}=…: has no effect on recipe {params.recipe}; {reason}")
 
 
 def _values(found: Interval | Choices) -> Sequence[str]:

@@ -18,7 +18,7 @@ from smallvision.training.code import code_of
 
 KEPT = 2  # if a power cut damages the newest state, the one before it is still there
 # The numbers depend on these packages too. The pins fix all packages; these are the ones that compute.
-PACKAGES = ("keras", "numpy", "opencv-python-headless", "pillow", "tensorflow")
+PACKAGES = ("ai-edge-litert", "keras", "numpy", "opencv-python-headless", "pillow", "tensorflow")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def runtime() -> str:
     """Return what the features of pictures are computed with here, and its version.
 
     That is LiteRT, whose kernels (XNNPACK) were faster on every processor that was tried than TensorFlow's
-    (docs/results.md), or TensorFlow where it has a GPU. Their features differ in the sixth digit.
+    (docs/results.md), or TensorFlow where it has a GPU. Their features differ in the sixth digit on a CPU.
     """
     return (
         f"TensorFlow {tf.__version__}"
@@ -106,33 +106,51 @@ def _convert(model: keras.Model, pictures: Examples) -> bytes:
 
 
 def _array_or_compute(parts: Sequence[str], compute: Callable[[], np.ndarray]) -> np.ndarray:
-    def saved() -> bytes:
-        data = io.BytesIO()
-        np.save(data, compute(), allow_pickle=False)
-        return data.getvalue()
-
-    return np.asarray(np.load(io.BytesIO(_bytes_or_compute(parts, saved)), allow_pickle=False))
+    key = _key_of(parts)
+    if kept := _find(key):
+        return np.asarray(np.load(io.BytesIO(kept), allow_pickle=False))
+    array, data = compute(), io.BytesIO()
+    np.save(data, array, allow_pickle=False)
+    _keep(key, data.getbuffer())
+    return array
 
 
 def _bytes_or_compute(parts: Sequence[str], compute: Callable[[], bytes]) -> bytes:
-    """Return what the cache holds under the key that `parts` make, or compute it and put it there."""
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    # A cache that cannot be used costs time only. The computation is outside, because its errors are not the cache's.
-    with _reported(), _open_cache() as store:
-        kept = store.get(key)
-        if kept is not None:
-            if isinstance(kept, bytes) and kept[:DIGEST] == _digest(key, kept[DIGEST:]):
-                return kept[DIGEST:]
-            print(printable(f"{store.directory}: an entry is damaged; it is computed again"), file=sys.stderr)
-            del store[key]
+    key = _key_of(parts)
+    if kept := _find(key):
+        return bytes(kept)
     data = compute()
-    with _reported(), _open_cache() as store:
-        store.set(key, _digest(key, data) + data)
+    _keep(key, data)
     return data
 
 
-def _digest(key: str, data: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + data).digest()
+def _key_of(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _find(key: str) -> memoryview | None:
+    """Return what the cache holds under a key, if it is what was put there."""
+    # A cache that cannot be used costs time only. Nothing is computed in this block, because such errors are not the
+    # cache's.
+    with _reported(), _open_cache() as store:
+        kept = store.get(key)
+        if kept is not None:
+            if isinstance(kept, bytes) and kept[:DIGEST] == _digest(key, memoryview(kept)[DIGEST:]):
+                return memoryview(kept)[DIGEST:]
+            print(printable(f"{store.directory}: an entry is damaged; it is computed again"), file=sys.stderr)
+            del store[key]
+    return None
+
+
+def _keep(key: str, data: bytes | memoryview) -> None:
+    with _reported(), _open_cache() as store:
+        store.set(key, b"".join([_digest(key, data), data]))
+
+
+def _digest(key: str, data: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(key.encode())
+    digest.update(data)
+    return digest.digest()
 
 
 def _hash_array(array: np.ndarray) -> str:

@@ -36,8 +36,8 @@ class Trained:
     Attributes:
         network: the calibrated network, from RGB in [0, 1] to probabilities.
         fit: the history of the training, and the network before it was calibrated.
-        used: of a pretrained base its name (`backbone`), the start of the hash of its weights (`weights`) and what its
-            features were computed with (`runtime`); empty if the network was trained from scratch.
+        used: the name of the pretrained base (`backbone`), the start of the hash of its weights (`weights`) and what
+            its features were computed with (`runtime`); empty if the network was trained from scratch.
         answers: what the calibrated network says about the validation pictures, float64 `(n, classes)`.
         final: scores on the validation pictures, as `finish` returns them.
     """

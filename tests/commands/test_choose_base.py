@@ -112,7 +112,7 @@ def tried(tmp_path_factory) -> Iterator[tuple[Project, CompletedProcess[str]]]:
     build_tiny("own", "", 48).save(project.folder / "own.keras")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(project.folder / "cache"))
-        patch.setattr("smallvision.commands.measured_bases.LEAST", 0.0)  # seconds
+        patch.setattr("smallvision.commands.measured_bases.LEAST_SECONDS", 0.0)  # seconds
         real = backbones.build
         patch.setattr(backbones, "build", lambda *a: real(*a) if a[0].endswith(".keras") else build_tiny(*a))
         yield project, project.call(CHOOSE, "--bases", "vgg16", "mobilenet@56", "own.keras")
@@ -181,7 +181,7 @@ def test_without_a_list_the_bases_at_hand_are_tried_and_others_are_named(tried, 
     monkeypatch.setattr("smallvision.commands.choose_base.bases_at_hand", lambda _: [Candidate("mobilenet")])
     result = project.call(CHOOSE)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1].startswith("choose_base: `make setup-bases` installs more bases, and")
+    assert result.stdout.splitlines()[-1].startswith("choose_base: more: `make setup-bases` installs those of EfficientNet-Lite,")
     assert "vgg16" in result.stdout
     assert "mobilenet," not in result.stdout
 

@@ -1,6 +1,7 @@
 """A network in LiteRT's format says the same about a picture on any number of cores."""
 
 import hashlib
+import math
 import os
 import threading
 import time
@@ -69,9 +70,26 @@ def test_answers_stand_in_the_order_of_the_pictures_bit_for_bit(content, expecte
     assert np.array_equal(Network(content, "network").outputs(pictures), expected)
     assert len(np.unique(expected, axis=0)) == len(PICTURES)
     assert sorted(pictures.asked) == list(range(len(PICTURES)))
-    # Each interpreter holds the weights again, and together they have a thread for each core.
-    assert made.call_count <= min(cores or 1, INTERPRETERS)
-    assert {call.kwargs["num_threads"] for call in made.call_args_list} == {2 if cores == 16 else 1}
+    # Each interpreter holds the weights again; one of them waits for a picture that comes alone, with all threads.
+    alone, *others = (call.kwargs["num_threads"] for call in made.call_args_list)
+    assert alone == (cores or 1)
+    assert len(others) <= min(cores or 1, INTERPRETERS)
+    assert set(others) == {math.ceil((cores or 1) / INTERPRETERS)}
+
+
+def test_a_picture_alone_has_the_same_answer(content, expected):
+    network = Network(content, "network")
+    alone = np.concatenate([network.outputs(PICTURES[index : index + 1]) for index in range(len(PICTURES))])
+    assert np.array_equal(alone, expected)
+
+
+def test_a_sweeps_trial_takes_no_more_threads_than_it_may(content, monkeypatch):
+    made = Mock(wraps=ai_edge_litert.interpreter.Interpreter)
+    monkeypatch.setattr(ai_edge_litert.interpreter, "Interpreter", made)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    Network(content, "network").outputs(PICTURES)
+    assert [call.kwargs["num_threads"] for call in made.call_args_list] == [1, 1]
 
 
 def test_with_mirror_the_network_sees_mirror_images(content, expected):

@@ -28,7 +28,7 @@ def test_it_says_how_long_it_takes_and_trains_without_a_network(tmp_path):
     repository = make_repository(tmp_path / "project", "drawn")
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     said = repository.run(*NO_NETWORK, *estimate, **cache)
-    assert re.search(r"^estimate: extracted on drawn: about .+ here \(draw and split ", said, re.M)
+    assert re.search(r"^estimate: extracted on drawn: about .+ here if all of it runs \(draw and split ", said, re.M)
     output = repository.run(*NO_NETWORK, *run, *FEWER, **cache)
     assert re.findall(r"^Running stage '(\w+)':$", output, re.M) == EVERYTHING
     metrics = json.loads((repository.folder / "metrics/train.json").read_text())
