@@ -181,7 +181,9 @@ def test_without_a_list_the_bases_at_hand_are_tried_and_others_are_named(tried, 
     monkeypatch.setattr("smallvision.commands.choose_base.bases_at_hand", lambda _: [Candidate("mobilenet")])
     result = project.call(CHOOSE)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1].startswith("choose_base: more: `make setup-bases` installs those of EfficientNet-Lite,")
+    assert result.stdout.splitlines()[-1].startswith(
+        "choose_base: more: `make setup-bases` installs those of EfficientNet-Lite,"
+    )
     assert "vgg16" in result.stdout
     assert "mobilenet," not in result.stdout
 

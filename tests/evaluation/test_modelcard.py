@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from smallvision.evaluation.modelcard import write_model_card
 from smallvision.models.facts import ModelFacts
 
@@ -54,3 +56,17 @@ def test_a_name_cannot_break_out(tmp_path):
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "# Image classifier: a&#124;b, &lt;img onerror=x>, new\\n# line, &#96;c&#96; $d" in text.splitlines()
     assert "<" not in text
+
+
+@pytest.mark.parametrize(
+    ("training", "chosen"),
+    [
+        (TRAINING, "the epoch and the temperature come from validation pictures."),
+        (TRAINING | {"c": 0.001}, "the strength C of the penalty comes from training pictures, the temperature from "),
+    ],
+)
+def test_it_says_what_was_chosen_and_by_which_pictures(tmp_path, training, chosen):
+    write_model_card(tmp_path / "README.md", FACTS, training, TEST)
+    text = (tmp_path / "README.md").read_text()
+    assert f"Test pictures chose nothing: {chosen}" in text
+    assert ("C, the inverse strength of the L2 penalty | 0.001" in text) == ("c" in training)

@@ -95,6 +95,10 @@ def test_a_saved_base_of_another_size_or_shape_is_named(mobilenet, tmp_path):
     original("mobilenet_25").save(tmp_path / "base.keras")
     with pytest.raises(InputError, match="expected a base from 96x96 RGB"):
         backbones.build(str(tmp_path / "base.keras"), "imagenet", 96)
+    picture = keras.Input((SIZE, SIZE, 3))
+    keras.Model(picture, [picture * 2, picture * 3]).save(tmp_path / "two.keras")
+    with pytest.raises(InputError, match="expected a base from 64x64 RGB"):
+        backbones.build(str(tmp_path / "two.keras"), "imagenet", SIZE)
     keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten()]).save(tmp_path / "flat.keras")
     with pytest.raises(InputError, match="expected a base from 64x64 RGB"):
         backbones.build(str(tmp_path / "flat.keras"), "imagenet", SIZE)

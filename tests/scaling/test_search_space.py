@@ -140,6 +140,8 @@ def test_any_text_is_a_space_or_one_line(text):
         (["recipe=extracted", "image_size=int(interval(96, 160))"], "has no effect on recipe extracted"),
         (["recipe=extracted", "precision=float32,bfloat16"], "extracted; a pretrained base computes in float32"),
         (["recipe=extracted", "recipes.extracted.weights=no.h5", "lr=1e-3,1e-4"], "'no.h5' is no file here"),
+        (["recipe=extracted", "lr=1e-3,1e-4"], "on recipe extracted; head: logistic is not trained in epochs"),
+        (["recipe=extracted", "seed=1,2"], "on recipe extracted; head: logistic is not trained in epochs"),
         (["tensorboard=true,false"], "has no effect on recipe baseline; it only draws"),
         (["image_size=int(interval(10, 150))"], "params.yaml: image_size"),
         (["batch_size=interval(8, 64)"], "params.yaml: batch_size: expected a valid integer"),
