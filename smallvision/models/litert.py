@@ -65,7 +65,8 @@ def convert(model: "keras.Model", representative: np.ndarray | None = None) -> b
     import tensorflow as tf
 
     # Keras' own export goes through a SavedModel: it takes five times as long, and the network computes the same.
-    function = tf.function(lambda picture: model(picture, training=False))
+    # AutoGraph would look through all layers for Python code to translate, and there is none.
+    function = tf.function(lambda picture: model(picture, training=False), autograph=False)
     concrete = function.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "picture"))
     with stderr_put_aside(), warnings.catch_warnings():
         # The warning is about the range of the inputs, but they stay float32.
