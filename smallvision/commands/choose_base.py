@@ -41,18 +41,18 @@ def format_row(row: Measured, best: Measured) -> str:
     return f"{line}  {difference:.1f} ({lowest:+.1f}, {highest:+.1f})"
 
 
-def explain(chosen: Measured, measured: Sequence[Measured]) -> str:
-    """Say in words why a base is recommended."""
+def explain(chosen: Measured, measured: Sequence[Measured]) -> list[str]:
+    """Say in words why a base is recommended, as lines."""
     best = rank(measured)[0]
     if len(measured) == 1:
-        return "the only one that was tried"
+        return ["the only one that was tried"]
     if chosen is not best:
-        return (
-            f"the fastest that is not worse than {best.name} at {best.candidate.image_size} pixels, "
-            f"the most accurate: {chosen.milliseconds:.1f} ms a picture in place of {best.milliseconds:.1f}"
-        )
+        return [
+            f"the fastest that is not worse than the best: {chosen.milliseconds:.1f} ms a picture,",
+            f"{best.milliseconds:.1f} with the most accurate one, {best.name} at {best.candidate.image_size} pixels",
+        ]
     faster = any(each.milliseconds < best.milliseconds for each in measured)
-    return "the most accurate, and whatever is faster is worse" if faster else "the most accurate and the fastest"
+    return ["the most accurate, and whatever is faster is worse" if faster else "the most accurate and the fastest"]
 
 
 def experiment(chosen: Candidate, params: Params) -> str:
@@ -156,11 +156,11 @@ def report(measured: Sequence[Measured], plot: Path, params: Params) -> None:
     chosen, best = recommend(measured), rank(measured)[0]
     draw_bases(plot, measured, chosen)
     print(HEADER, *(format_row(row, best) for row in rank(measured)), sep="\n")
-    print(
-        f"choose_base: {chosen.name} at {chosen.candidate.image_size} pixels: {explain(chosen, measured)}\n"
-        f"choose_base: no test picture was read; {plot}; to train it in the pipeline:\n"
-        + experiment(chosen.candidate, params)
-    )
+    said = [
+        f"{chosen.name} at {chosen.candidate.image_size} pixels is recommended:", *explain(chosen, measured),
+        f"no test picture was read; the plot is {plot}", "to train it in the pipeline:",
+    ]  # fmt: skip
+    print(*(f"choose_base: {line}" for line in said), experiment(chosen.candidate, params), sep="\n")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str]) -> None:
     choose_device(params.device)
     candidates = candidates or bases_at_hand(Path(keras_home()))
     recipe = recipe_for_bases(params)
-    views = "with their mirror images, " if recipe.mirror else ""
+    views = "mirrored too, " if recipe.mirror else ""
     folds = len(set(material.folds.tolist()))
     print(f"choose_base: {len(material.labels)} training and validation pictures, {views}in {folds} folds", flush=True)
     report(measure(candidates, material, params, recipe), given.plot, params)

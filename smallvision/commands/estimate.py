@@ -2,11 +2,11 @@
 
 import argparse
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from timeit import timeit
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,13 +74,6 @@ def count_pictures(params: Params, folder: Path) -> Counts | None:
     return Counts(train, validation, test, len(manifest.classes))
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def time_drawing() -> float:
     """Return the seconds that drawing a picture and looking for its copies take, if all cores do so."""
 
@@ -89,7 +82,7 @@ def time_drawing() -> float:
             appearance_of(drawn.draw_picture("cat", np.random.default_rng(number)))
 
     draw()  # imports what drawing needs
-    return seconds_of(draw) / TRIED / (os.cpu_count() or 1)
+    return timeit(draw, number=1) / TRIED / (os.cpu_count() or 1)
 
 
 def time_base(plan: Plan) -> float:
@@ -106,7 +99,7 @@ def time_base(plan: Plan) -> float:
     if plan.device == "gpu":  # there TensorFlow computes the features
         run = partial(base.predict_on_batch, (pictures / 255).astype(np.float32))
     run()  # makes the interpreters of all cores, or TensorFlow's graph
-    return seconds_of(run) / TRIED
+    return timeit(run, number=1) / TRIED
 
 
 def time_steps(plan: Plan, classes: int) -> Costs:
@@ -139,10 +132,10 @@ def time_steps(plan: Plan, classes: int) -> Costs:
     pictures = _noise(plan.batch_size, plan.image_size)
     batches = iter(training_batches(pictures, labels, plan.batch_size, 0, plan.augment, plan.epochs // 2, plan.epochs))
     network.train_on_batch(*next(batches))
-    step = seconds_of(lambda: [network.train_on_batch(*next(batches)) for _ in range(STEPS)]) / STEPS
+    step = timeit(lambda: network.train_on_batch(*next(batches)), number=STEPS) / STEPS
     inputs = (pictures / 255).astype(np.float32)
     network.predict_on_batch(inputs)
-    answer = seconds_of(lambda: network.predict_on_batch(inputs))
+    answer = timeit(lambda: network.predict_on_batch(inputs), number=1)
     keras.config.set_dtype_policy("float32")
     return Costs(step=step / plan.batch_size, answer=answer / plan.batch_size)
 
@@ -188,7 +181,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"estimate: {plan.name} on {name_of(params.source)}: `dvc repro split` first finds out how many pictures")
         return
     parts = {"draw and split": sum(DRAWN[params.source].values()) * time_drawing()} if params.source in DRAWN else {}
-    start = seconds_of(import_tensorflow)
+    start = timeit(import_tensorflow, number=1)
     plan = settle(plan)
     recipe = plan.recipe
     features = time_base(plan) if recipe.backbone else 0.0

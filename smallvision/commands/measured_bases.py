@@ -1,11 +1,11 @@
 """For `smallvision choose_base`: what a pretrained base is worth on the pictures that are split."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from statistics import fmean
+from timeit import timeit
 
 import numpy as np
 
@@ -201,12 +201,6 @@ def time_in_turns(runs: Sequence[Callable[[], object]]) -> list[float]:
         run()
     rounds: list[list[float]] = []
     while len(rounds) < LEAST_ROUNDS or sum(map(sum, rounds)) < LEAST_SECONDS * len(runs):
-        rounds.append([_time(run) for run in runs])
+        check_stopped()
+        rounds.append([timeit(run, number=1) for run in runs])
     return [min(times) for times in zip(*rounds, strict=True)]
-
-
-def _time(run: Callable[[], object]) -> float:
-    check_stopped()
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start

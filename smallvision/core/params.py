@@ -183,7 +183,8 @@ class Recipe(_Section):
             if idle := sorted(key for key in OF_EPOCHS & self.model_fields_set if getattr(self, key) is not None):
                 raise ValueError(f"{idle[0]} has no effect with head: logistic; head: dense is trained in epochs")
         elif self.epochs is None:
-            raise ValueError("epochs is missing")
+            remedy = "; docs/howto.md, Train another head, has such a recipe" if self.backbone else ""
+            raise ValueError(f"epochs is missing{remedy}")
         if self.backbone is not None and "network" in self.model_fields_set:
             raise ValueError("network and backbone exclude each other")
         if self.augment and self.augment.resizes and self.network != "residual":

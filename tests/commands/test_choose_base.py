@@ -38,13 +38,13 @@ NEAR = measured("near", 10.0, 0.97, 0.99, 1.0, 0.98, 0.98)  # by 0.01 in two fol
 
 
 def test_the_reason_says_what_was_compared():
-    assert explain(BEST, [BEST]) == "the only one that was tried"
-    assert explain(BEST, [BEST, WORSE]) == "the most accurate, and whatever is faster is worse"
-    assert explain(BEST, [BEST, measured("slower", 40.0, *NEAR.scores)]) == "the most accurate and the fastest"
-    words = (
-        "the fastest that is not worse than best at 224 pixels, the most accurate: 10.0 ms a picture in place of 30.0"
-    )
-    assert explain(NEAR, [BEST, NEAR]) == words
+    assert explain(BEST, [BEST]) == ["the only one that was tried"]
+    assert explain(BEST, [BEST, WORSE]) == ["the most accurate, and whatever is faster is worse"]
+    assert explain(BEST, [BEST, measured("slower", 40.0, *NEAR.scores)]) == ["the most accurate and the fastest"]
+    assert explain(NEAR, [BEST, NEAR]) == [
+        "the fastest that is not worse than the best: 10.0 ms a picture,",
+        "30.0 with the most accurate one, best at 224 pixels",
+    ]
 
 
 def test_a_line_of_the_table_fits_eighty_columns():
@@ -121,8 +121,8 @@ def tried(tmp_path_factory) -> Iterator[tuple[Project, CompletedProcess[str]]]:
 def test_the_test_pictures_are_not_read_and_each_base_has_its_line(tried):
     project, result = tried
     assert (result.returncode, result.stderr) == (0, "")
-    first, *progress, header, one, other, last, words, said, command = result.stdout.splitlines()
-    assert first == "choose_base: 12 training and validation pictures, with their mirror images, in 5 folds"
+    first, *progress, header, one, other, last, words, reason, said, _, command = result.stdout.splitlines()
+    assert first == "choose_base: 12 training and validation pictures, mirrored too, in 5 folds"
     assert progress == [f"choose_base: {name} …" for name in ("vgg16", "mobilenet@56", "own.keras")]
     assert header == HEADER
     rows = {line.split()[0]: line.split()[1:] for line in (one, other, last)}
@@ -136,7 +136,9 @@ def test_the_test_pictures_are_not_read_and_each_base_has_its_line(tried):
     assert "no test picture was read" in said
     chosen = words.split()[1]
     assert chosen in ("mobilenet", "own.keras")
-    assert words.startswith(f"choose_base: {chosen} at {rows[chosen][0]} pixels: the most accurate")
+    assert words == f"choose_base: {chosen} at {rows[chosen][0]} pixels is recommended:"
+    assert reason.startswith("choose_base: the most accurate")
+    assert max(map(len, (first, *progress, words, reason, said))) <= 80
     assert f"image_size={rows[chosen][0]}" in command
     with Image.open(project.folder / "data/choose_base.png") as picture:
         assert picture.size == (840, 660)
@@ -159,7 +161,7 @@ def test_features_are_found_again_whichever_bases_were_tried_before(tried, monke
     forbid_computing(monkeypatch)
     result = project.call(CHOOSE, "--bases", "mobilenet@56", "--plot", "one.png")
     assert (result.returncode, result.stderr) == (0, "")
-    assert "mobilenet at 56 pixels: the only one that was tried" in result.stdout
+    assert "mobilenet at 56 pixels is recommended:\nchoose_base: the only one that was tried\n" in result.stdout
     assert (project.folder / "one.png").is_file()
 
 

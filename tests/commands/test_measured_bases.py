@@ -56,7 +56,13 @@ def test_bases_are_timed_in_turns_and_the_fastest_round_counts(monkeypatch, firs
 
         return run
 
-    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    def timeit(run, number):
+        start = clock[0]
+        for _ in range(number):
+            run()
+        return clock[0] - start
+
+    monkeypatch.setattr("smallvision.commands.measured_bases.timeit", timeit)
     rounds = len(first)
     assert time_in_turns([runner("a", first), runner("b", second)]) == pytest.approx(expected)
     assert order == ["a", "b"] * rounds
